@@ -1,0 +1,1 @@
+"""Multi-objective hardware-software co-design of small quantised neural networks."""

@@ -1,0 +1,68 @@
+"""Errors that a user can act on.
+
+::
+
+    CodesignError            anything the user can mend; the command line prints it and exits with 2
+    ├── ConfigError          a study file or an option: unknown key, wrong type, unknown name
+    ├── SpaceError           a parameter, a candidate, or a space with no valid point
+    ├── BudgetError          no design of the space meets the budgets
+    ├── NetworkError         layers that do not fit together, weights that do not fit a format
+    ├── UnsupportedLayerError   a layer that a model or a back end cannot take
+    ├── DataError            a file or an array that is not what a task reads
+    ├── StoreError           a study folder: absent, unreadable, of another version or another space
+    ├── OutputError          a file or folder that cannot be written
+    └── MissingToolError     a library or program that is not installed
+"""
+
+__all__ = [
+    "BudgetError",
+    "CodesignError",
+    "ConfigError",
+    "DataError",
+    "MissingToolError",
+    "NetworkError",
+    "OutputError",
+    "SpaceError",
+    "StoreError",
+    "UnsupportedLayerError",
+]
+
+
+class CodesignError(Exception):
+    """Something the user can mend: what was given, what was expected, what to do."""
+
+
+class ConfigError(CodesignError):
+    """A study file or option with an unknown key, a wrong type or an unknown name."""
+
+
+class SpaceError(CodesignError):
+    """A parameter, candidate or space that admits no valid point."""
+
+
+class BudgetError(CodesignError):
+    """Budgets that no design of the space meets."""
+
+
+class NetworkError(CodesignError):
+    """Layers that do not fit together, or weights that do not fit their format."""
+
+
+class UnsupportedLayerError(CodesignError):
+    """A layer that a hardware model or an export back end cannot take."""
+
+
+class DataError(CodesignError):
+    """A file or array that is not what the task reads."""
+
+
+class StoreError(CodesignError):
+    """A study folder that is absent, unreadable, or of another version or space."""
+
+
+class OutputError(CodesignError):
+    """A file or folder that cannot be written."""
+
+
+class MissingToolError(CodesignError):
+    """A library or program that is not installed."""

@@ -1,0 +1,204 @@
+"""What a device has to compute, as arrays: one row a network, one column a convolution or dense layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.errors import UnsupportedLayerError
+from codesign.fixedpoint import FixedPoint
+from codesign.network import Conv, Dense, Flatten, MaxPool, Network, ReLU
+
+__all__ = ["FLOAT_BITS", "Workload", "effective_bops"]
+
+Counts = NDArray[np.int64]
+FLOAT_BITS = 32
+POOL_OPERATIONS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workload:
+    """The work of ``n`` networks with up to ``m`` convolution or dense layers each.
+
+    All arrays but ``inputs`` and ``input_bits`` have shape ``(n, m)``; a layer that does not exist is a
+    column of zeros. A float network has 32-bit values and ``floating`` set.
+
+    Parameters
+    ----------
+    names
+        Names of the ``m`` columns.
+    inputs, network_input_bits
+        Shape ``(n,)``: values of one input, and bits of each.
+    sums
+        Outputs of the layer: output pixels times units.
+    fan_in
+        Products in each sum, padding counted.
+    weights, biases
+        Parameters of the layer.
+    weight_bits, bias_bits, input_bits
+        Widths of what is multiplied and added.
+    accumulator_bits
+        Width of the exact sum.
+    activation_bits
+        Width after the activation; of the sum itself where nothing rounds it.
+    activations
+        Sums that pass an activation.
+    pooled
+        Outputs of the pooling that follows; 0 without one.
+    pool_size
+        Values each pooled output is the maximum of.
+    outputs
+        Values handed to the next layer.
+    floating
+        Whether the layer computes in float.
+    """
+
+    names: tuple[str, ...]
+    inputs: Counts
+    network_input_bits: Counts
+    sums: Counts
+    fan_in: Counts
+    weights: Counts
+    biases: Counts
+    weight_bits: Counts
+    bias_bits: Counts
+    input_bits: Counts
+    accumulator_bits: Counts
+    activation_bits: Counts
+    activations: Counts
+    pooled: Counts
+    pool_size: Counts
+    outputs: Counts
+    floating: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which layers exist, ``(n, m)``."""
+        return self.sums > 0
+
+    @property
+    def macs(self) -> Counts:
+        """Multiply-accumulates of one inference, ``(n, m)``; taps on padding are counted."""
+        return self.sums * self.fan_in
+
+    @property
+    def operations(self) -> Counts:
+        """Operations by the study's rule, ``(n, m)``.
+
+        Convolution and dense: 2 a multiply-accumulate and 1 a bias; pooling: 4 an output; activation,
+        flatten and reshape: none (the study's ``get_flops.py``, on the TensorFlow profiler).
+        """
+        return 2 * self.macs + self.sums + POOL_OPERATIONS * self.pooled
+
+    @property
+    def bops(self) -> Counts:
+        """Bit operations, ``(n, m)``: multiply-accumulates times weight bits times input bits."""
+        return self.macs * self.weight_bits * self.input_bits
+
+    @property
+    def parameter_bits(self) -> Counts:
+        """Bits of weights and biases, ``(n, m)``."""
+        return self.weights * self.weight_bits + self.biases * self.bias_bits
+
+    @classmethod
+    def of(cls, networks: Sequence[Network]) -> "Workload":
+        """Workload of the chip parts of some networks.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            For a layer that is no convolution, dense, ReLU, pooling or flatten.
+        """
+        rows = [_rows(network.chip) for network in networks]
+        width = max((len(row) for row in rows), default=0)
+        names = max(rows, key=len, default=[])
+        columns = {
+            item.name: np.array(
+                [[layer[item.name] for layer in row] + [0] * (width - len(row)) for row in rows],
+                dtype=np.int64,
+            ).reshape(len(rows), width)
+            for item in fields(cls)
+            if item.name not in ("names", "inputs", "network_input_bits", "floating")
+        }
+        floating = [network.input_format is None for network in networks]
+        return cls(
+            names=tuple(str(layer["name"]) for layer in names),
+            inputs=np.array([np.prod(network.input_shape) for network in networks], dtype=np.int64),
+            network_input_bits=np.array(
+                [_width(network.input_format) for network in networks], dtype=np.int64
+            ),
+            floating=np.array(floating, dtype=bool)[:, None] & (columns["sums"] > 0),
+            **columns,
+        )
+
+
+def _width(fixed: FixedPoint | None) -> int:
+    return fixed.width if fixed else FLOAT_BITS
+
+
+def _rows(chip: Network) -> list[dict[str, int | str]]:
+    """One dictionary a convolution or dense layer, with what follows it folded in."""
+    rows: list[dict[str, int | str]] = []
+    edges = zip(chip.layers, chip.shapes, chip.shapes[1:], chip.formats, chip.formats[1:], strict=False)
+    for layer, before, after, given, made in edges:
+        size = int(np.prod(after))
+        if isinstance(layer, Conv | Dense):
+            weights = int(np.prod(layer.weight_shapes(before)["weight"]))
+            rows.append(
+                {
+                    "name": layer.name,
+                    "sums": size,
+                    "fan_in": weights // layer.units,
+                    "weights": weights,
+                    "biases": layer.units,
+                    "weight_bits": _width(layer.weight),
+                    "bias_bits": _width(layer.bias),
+                    "input_bits": _width(given),
+                    "accumulator_bits": _width(made),
+                    "activation_bits": _width(made),
+                    "activations": 0,
+                    "pooled": 0,
+                    "pool_size": 0,
+                    "outputs": size,
+                }
+            )
+        elif isinstance(layer, ReLU) and rows:
+            rows[-1] |= {"activations": size, "activation_bits": _width(made)}
+        elif isinstance(layer, MaxPool) and rows:
+            rows[-1] |= {"pooled": size, "pool_size": layer.size**2, "outputs": size}
+        elif not isinstance(layer, Flatten):
+            raise UnsupportedLayerError(
+                f"layer {layer.name!r} ({type(layer).__name__}) cannot be priced here: the chip takes "
+                "convolutions and dense layers, each followed by ReLU or pooling; move it behind chip_layers"
+            )
+    return rows
+
+
+def effective_bops(network: Network) -> int:
+    """Bit operations that the trained weights of the chip part really need.
+
+    As BOPs, but each weight counts the bits between its most and its least significant one, and a zero
+    weight counts nothing (EBOPs of constant multipliers: Sun et al., HGQ, arXiv:2405.00645, section 3).
+    A float network has no integer weights: its effective BOPs are its BOPs.
+    """
+    chip = network.chip
+    if chip.input_format is None:
+        return int(Workload.of([chip]).bops.sum())
+    total = 0
+    for layer, after, given in zip(chip.layers, chip.shapes[1:], chip.formats, strict=False):
+        if isinstance(layer, Conv | Dense):
+            pixels = int(np.prod(after)) // layer.units
+            total += pixels * _width(given) * int(_enclosed_bits(chip.weights[f"{layer.name}.weight"]).sum())
+    return total
+
+
+def _enclosed_bits(weights: NDArray[np.int64] | NDArray[np.float64]) -> Counts:
+    """Bits from the most to the least significant one of each magnitude; 0 for 0."""
+    magnitude = np.abs(weights.astype(np.int64))
+    lowest = np.maximum(magnitude & -magnitude, 1)
+    bits: Counts = np.ceil(np.log2(magnitude // lowest + 1)).astype(np.int64)
+    return bits

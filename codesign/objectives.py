@@ -1,0 +1,75 @@
+"""What a study minimises or maximises, and the budgets it keeps."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from codesign.errors import ConfigError
+
+__all__ = ["Objective"]
+
+Sense = Literal["min", "max"]
+_SPELLING = re.compile(r"\s*(?:(min|max)\s+)?([A-Za-z_]\w*)\s*(?:(<=|>=)\s*([-+.\deE]+))?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One value a study trades against the others.
+
+    Parameters
+    ----------
+    name
+        A metric of the task (``emd``) or a field of the hardware estimate (``operations``, ``area_um2``).
+    sense
+        Which way is better.
+    budget
+        Bound in the unit of the value: an upper one if minimised, a lower one if maximised. A candidate
+        whose known cost breaks a budget is never trained.
+    """
+
+    name: str
+    sense: Sense = "min"
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        """Reject an unknown sense."""
+        if self.sense not in ("min", "max"):
+            raise ConfigError(f"objective {self.name!r}: sense is 'min' or 'max', got {self.sense!r}")
+
+    @property
+    def sign(self) -> int:
+        """``+1`` if minimised, ``-1`` if maximised: ``sign * value`` is always minimised."""
+        return 1 if self.sense == "min" else -1
+
+    def admits(self, value: float) -> bool:
+        """Whether a value is within the budget."""
+        return self.budget is None or self.sign * value <= self.sign * self.budget
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``emd``, ``max accuracy`` or ``operations<=20000``.
+
+        Examples
+        --------
+        >>> Objective.parse("operations<=20000")
+        Objective(name='operations', sense='min', budget=20000.0)
+        """
+        match = _SPELLING.fullmatch(text)
+        if match is None:
+            raise ConfigError(f"objective {text!r} is not of the form 'name', 'max name' or 'name<=number'")
+        sense, name, relation, bound = match.groups()
+        sense = sense or "min"
+        if relation and relation != ("<=" if sense == "min" else ">="):
+            raise ConfigError(
+                f"objective {text!r}: a value to {sense}imise takes a bound with "
+                f"{'<=' if sense == 'min' else '>='}"
+            )
+        try:
+            budget = float(bound) if bound else None
+        except ValueError:
+            raise ConfigError(f"objective {text!r}: {bound!r} is not a number") from None
+        return cls(name, sense, budget)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"name": self.name, "sense": self.sense, "budget": self.budget}

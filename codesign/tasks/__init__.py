@@ -1,0 +1,58 @@
+"""Tasks: a dataset, the loss that fits a network to it, and the scores it is judged by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.metrics import Summary
+from codesign.network import Network
+
+__all__ = ["Samples", "Task"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """What a network sees and what it is to answer.
+
+    Parameters
+    ----------
+    inputs
+        Shape ``(n, height, width, channels)``, float32.
+    targets
+        Shape ``(n, k)``, float32.
+    output_index
+        Shape ``(k,)``: which of the network's flattened outputs (channels last) are compared with the
+        targets; the others are free.
+    """
+
+    inputs: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    output_index: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+class Task(Protocol):
+    """A dataset with a loss and scores."""
+
+    name: str
+    loss: str
+    metrics: Mapping[str, str]
+
+    @property
+    def training(self) -> Samples:
+        """Samples to fit on."""
+
+    @property
+    def validation(self) -> Samples:
+        """Samples to stop on and to score on."""
+
+    def score(self, network: Network) -> dict[str, Summary]:
+        """Every metric of a fitted network on the validation samples, by name."""
+
+    def describe(self) -> dict[str, Any]:
+        """Where the data come from, as plain data that identifies it: a study is resumed on the same."""

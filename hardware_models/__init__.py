@@ -1,0 +1,1 @@
+"""Definitions of hardware models: one module each; constants in ``technology/*.toml``."""

@@ -1,0 +1,1 @@
+"""Definitions of search spaces: one module each, with ``SPACE`` and ``build``."""

@@ -1,0 +1,192 @@
+"""The ECON-T autoencoder: one conditional space of quantised encoders.
+
+Zero to three convolutions, zero to three dense layers and the sixteen latent units; each layer has its own
+parameters, only where it exists, and its own bit widths. The encoder is the chip. The decoder is no mirror
+image: as in the study it repeats the encoder's layers *in encoder order*, and it stays in float.
+
+Names are those of the study's slides, counted from 1. Sources: the study's ``denseCNN.py`` and
+``qDenseCNN.py`` (fastmachinelearning/fastml-science, sensor-data-compression).
+
+Formats. Weights and biases are signed with range [-1, 1), as in the flight chip (sign and 5 fraction bits).
+Inputs, activations and latent codes are unsigned with range [0, 2), as the study's latent code; they
+saturate, and activations round half up. Between layers the study's quantised class has no activation; here
+every layer has its ReLU, as in the float class.
+"""
+
+from collections.abc import Mapping
+
+from codesign.fixedpoint import FixedPoint
+from codesign.network import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool,
+    Network,
+    ReLU,
+    Reshape,
+    Shape,
+    Sigmoid,
+    Upsample,
+)
+from codesign.space import (
+    Candidate,
+    Limit,
+    Parameter,
+    Repeat,
+    SearchSpace,
+    Value,
+    categorical,
+    ordinal,
+)
+
+__all__ = ["ARCHITECTURE", "BASELINE", "SPACE", "build"]
+
+INPUT_SHAPE = (8, 8, 1)
+LATENT_UNITS = 16
+LARGEST_REDUCTION_LOG2 = 3
+
+
+def _reduction_log2(layer: Mapping[str, Value]) -> int:
+    """Halvings of the image by one convolution layer."""
+    return int(layer["stride"]).bit_length() - 1 + int(layer["pooling"])
+
+
+DECODABLE = Limit(
+    reason="strides and poolings halve the 8x8 image more than three times, which the decoder cannot undo",
+    contribution=_reduction_log2,
+    at_most=LARGEST_REDUCTION_LOG2,
+)
+CONVOLUTION: tuple[Parameter, ...] = (
+    ordinal("filters", (2, 4, 8, 16, 32, 64), default=8),
+    ordinal("kernel", (1, 3, 5), default=3),
+    categorical("pooling", (False, True)),
+    ordinal("stride", (1, 2, 4)),
+)
+DENSE: tuple[Parameter, ...] = (ordinal("units", (16, 32, 64)),)
+BITS = (3, 4, 5, 6, 7, 8)
+
+ARCHITECTURE = SearchSpace(
+    "econt-architecture",
+    (
+        Repeat("convolutions", CONVOLUTION, 0, 3, limits=(DECODABLE,), absent=0),
+        Repeat("dense_layers", DENSE, 0, 3, absent=0),
+    ),
+)
+
+SPACE = SearchSpace(
+    "econt",
+    (
+        ordinal("input_bits", (4, 5, 6, 7, 8, 9, 10), default=8),
+        Repeat(
+            "convolutions",
+            (
+                *CONVOLUTION,
+                ordinal("conv_weight_bits", BITS, default=6),
+                ordinal("conv_activation_bits", BITS, default=8),
+            ),
+            0,
+            3,
+            limits=(DECODABLE,),
+            absent=0,
+        ),
+        Repeat(
+            "dense_layers",
+            (
+                *DENSE,
+                ordinal("dense_weight_bits", BITS, default=6),
+                ordinal("dense_activation_bits", BITS, default=8),
+            ),
+            0,
+            3,
+            absent=0,
+        ),
+        ordinal("latent_weight_bits", BITS, default=6),
+        ordinal("latent_bits", (3, 5, 7, 9), default=9),
+    ),
+)
+
+BASELINE: Mapping[str, Value] = {"filters_1": 8, "kernel_1": 3, "pooling_1": False, "stride_1": 2}
+
+
+def build(candidate: Candidate) -> Network:
+    """Autoencoder of a candidate of ``SPACE``; the encoder is its chip part."""
+    return autoencoder(candidate, quantised=True)
+
+
+def autoencoder(candidate: Candidate, *, quantised: bool) -> Network:
+    """Encoder and decoder of a candidate.
+
+    Parameters
+    ----------
+    candidate
+        Of ``SPACE``, or of ``ARCHITECTURE`` if not quantised.
+    quantised
+        Whether the encoder has fixed-point formats.
+    """
+    encoder = _encoder(candidate, quantised)
+    source = _unsigned(candidate, "input_bits") if quantised else None
+    shape = Network(INPUT_SHAPE, encoder, source).shapes[_image_layers(encoder)]
+    return Network(INPUT_SHAPE, (*encoder, *_decoder(candidate, shape)), source, len(encoder))
+
+
+def _encoder(candidate: Candidate, quantised: bool) -> tuple[Layer, ...]:
+    layers: list[Layer] = []
+    for i in _numbers(candidate, "convolutions"):
+        fixed = _signed(candidate, f"conv_weight_bits_{i}") if quantised else None
+        rounded = _unsigned(candidate, f"conv_activation_bits_{i}") if quantised else None
+        filters, kernel, stride = (int(candidate[f"{name}_{i}"]) for name in ("filters", "kernel", "stride"))
+        layers.append(Conv(f"conv_{i}", filters, weight=fixed, bias=fixed, kernel=kernel, stride=stride))
+        layers.append(ReLU(f"conv_{i}_relu", rounded))
+        if candidate[f"pooling_{i}"]:
+            layers.append(MaxPool(f"pool_{i}"))
+    layers.append(Flatten("flatten"))
+    for i in _numbers(candidate, "dense_layers"):
+        fixed = _signed(candidate, f"dense_weight_bits_{i}") if quantised else None
+        rounded = _unsigned(candidate, f"dense_activation_bits_{i}") if quantised else None
+        layers.append(Dense(f"dense_{i}", int(candidate[f"units_{i}"]), weight=fixed, bias=fixed))
+        layers.append(ReLU(f"dense_{i}_relu", rounded))
+    fixed = _signed(candidate, "latent_weight_bits") if quantised else None
+    rounded = _unsigned(candidate, "latent_bits") if quantised else None
+    layers.append(Dense("latent", LATENT_UNITS, weight=fixed, bias=fixed))
+    layers.append(ReLU("latent_relu", rounded))
+    return tuple(layers)
+
+
+def _decoder(candidate: Candidate, image: Shape) -> tuple[Layer, ...]:
+    """Dense and convolution layers in encoder order, then one channel with the first layer's kernel."""
+    layers: list[Layer] = []
+    for i in _numbers(candidate, "dense_layers"):
+        layers += [Dense(f"decoder_dense_{i}", int(candidate[f"units_{i}"])), ReLU(f"decoder_dense_{i}_relu")]
+    layers.append(Dense("decoder_image", image[0] * image[1] * image[2]))
+    layers += [ReLU("decoder_image_relu"), Reshape("decoder_reshape", image)]
+    for i in _numbers(candidate, "convolutions"):
+        if candidate[f"pooling_{i}"]:
+            layers.append(Upsample(f"decoder_upsample_{i}"))
+        filters, kernel, stride = (int(candidate[f"{name}_{i}"]) for name in ("filters", "kernel", "stride"))
+        layers.append(ConvTranspose(f"decoder_conv_{i}", filters, kernel=kernel, stride=stride))
+        layers.append(ReLU(f"decoder_conv_{i}_relu"))
+    kernel = int(candidate.get("kernel_1", 3))
+    layers += [ConvTranspose("decoder_output", 1, kernel=kernel), Sigmoid("decoder_sigmoid")]
+    return tuple(layers)
+
+
+def _image_layers(encoder: tuple[Layer, ...]) -> int:
+    """Index of the edge that holds the encoder's last image."""
+    return next(index for index, layer in enumerate(encoder) if isinstance(layer, Flatten))
+
+
+def _numbers(candidate: Candidate, group: str) -> range:
+    return range(1, int(candidate[group]) + 1)
+
+
+def _signed(candidate: Candidate, name: str) -> FixedPoint:
+    return FixedPoint(integer_bits=0, fraction_bits=int(candidate[name]) - 1)
+
+
+def _unsigned(candidate: Candidate, name: str) -> FixedPoint:
+    fraction_bits = int(candidate[name]) - 1
+    if name == "input_bits":
+        return FixedPoint(1, fraction_bits, signed=False, rounding="half_even")
+    return FixedPoint(1, fraction_bits, signed=False, rounding="half_up")
