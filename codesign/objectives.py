@@ -41,6 +41,13 @@ class Objective:
         """``+1`` if minimised, ``-1`` if maximised: ``sign * value`` is always minimised."""
         return 1 if self.sense == "min" else -1
 
+    @property
+    def spelling(self) -> str:
+        """Text that ``parse`` reads."""
+        name = self.name if self.sense == "min" else f"max {self.name}"
+        relation = "<=" if self.sense == "min" else ">="
+        return name if self.budget is None else f"{name}{relation}{self.budget!r}"
+
     def admits(self, value: float) -> bool:
         """Whether a value is within the budget."""
         return self.budget is None or self.sign * value <= self.sign * self.budget
@@ -57,8 +64,8 @@ class Objective:
         match = _SPELLING.fullmatch(text)
         if match is None:
             raise ConfigError(f"objective {text!r} is not of the form 'name', 'max name' or 'name<=number'")
-        sense, name, relation, bound = match.groups()
-        sense = sense or "min"
+        given, name, relation, bound = match.groups()
+        sense: Sense = "max" if given == "max" else "min"
         if relation and relation != ("<=" if sense == "min" else ">="):
             raise ConfigError(
                 f"objective {text!r}: a value to {sense}imise takes a bound with "

@@ -7,7 +7,7 @@ optimisers work on whole arrays of codes; a ``Candidate`` is made only for desig
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -70,6 +70,8 @@ class Parameter:
 
 def integer(name: str, low: int, high: int, *, step: int = 1, default: int | None = None) -> Parameter:
     """Every ``step``-th integer from ``low`` to ``high``, both included."""
+    if step < 1:
+        raise SpaceError(f"parameter {name!r} needs a step of 1 or more, got {step}")
     values = tuple(range(low, high + 1, step))
     return Parameter(
         name, "integer", values, default if default is not None else values[0] if values else low
@@ -80,12 +82,20 @@ def ordinal(name: str, values: Sequence[int | float], *, default: Value | None =
     """Numbers with an order but no even steps, ascending."""
     if list(values) != sorted(values):
         raise SpaceError(f"parameter {name!r}: ordinal values must ascend, got {list(values)}")
-    return Parameter(name, "ordinal", tuple(values), values[0] if default is None else default)
+    return _listed_parameter(name, "ordinal", values, default)
 
 
 def categorical(name: str, values: Sequence[Value], *, default: Value | None = None) -> Parameter:
     """Values without an order."""
-    return Parameter(name, "categorical", tuple(values), values[0] if default is None else default)
+    return _listed_parameter(name, "categorical", values, default)
+
+
+def _listed_parameter(
+    name: str, kind: Literal["ordinal", "categorical"], values: Sequence[Value], default: Value | None
+) -> Parameter:
+    if default is None:
+        default = next(iter(values), 0)
+    return Parameter(name, kind, tuple(values), default)
 
 
 def real(name: str, low: float, high: float, *, levels: int = 33, log: bool = False) -> Parameter:
@@ -140,11 +150,13 @@ class Repeat:
     absent: Value | None = None
 
     def __post_init__(self) -> None:
-        """Reject an impossible count."""
+        """Reject an impossible count and a layer without parameters."""
         if not 0 <= self.minimum <= self.maximum:
             raise SpaceError(
                 f"{self.name!r} repeats {self.minimum} to {self.maximum} times; give 0 <= min <= max"
             )
+        if not self.parameters:
+            raise SpaceError(f"{self.name!r} repeats no parameters; give at least one, or an integer instead")
 
     def instance(self, parameter: Parameter, number: int) -> str:
         """Name of a parameter in the layer of this number, counted from 1."""
@@ -192,7 +204,7 @@ class SpaceDefinition(Protocol):
     """What a module of ``search_spaces`` offers, or any object like one.
 
     Optional beside: ``BASELINE`` (a mapping of parameter values to compare with) and
-    ``workload(space, codes) -> Workload`` (the arrays that price many candidates at once).
+    ``workload(codes) -> Workload`` (the arrays that price many candidates at once).
     """
 
     @property
@@ -284,7 +296,8 @@ class SearchSpace:
     @property
     def fingerprint(self) -> str:
         """Digest of names, values and limits: two spaces of one fingerprint have the same candidates."""
-        text = repr([(type(item).__name__, item) for item in self.items])
+        limits = [group.contributions.tolist() for group in self._groups.values()]
+        text = repr([(type(item).__name__, item) for item in self.items] + [limits])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def count(self) -> int:
@@ -310,11 +323,7 @@ class SearchSpace:
         """
         if not isinstance(values, Mapping):
             raise SpaceError(f"a candidate maps parameter names to values, got {type(values).__name__}")
-        unknown = sorted(set(map(str, values)) - set(self.names))
-        if unknown:
-            raise SpaceError(
-                f"space {self.name!r} has no parameter {', '.join(unknown)}; it has {', '.join(self.names)}"
-            )
+        self._require_known(values)
         row = np.full(len(self.columns), INACTIVE, dtype=np.int16)
         for item in self.items:
             if isinstance(item, Parameter):
@@ -323,15 +332,20 @@ class SearchSpace:
                 self._fill_group(item, values, row)
         return self.decode(row[None])[0]
 
+    def _require_known(self, names: Iterable[Any]) -> None:
+        unknown = sorted(set(map(str, names)) - set(self.names))
+        if unknown:
+            raise SpaceError(
+                f"space {self.name!r} has no parameter {', '.join(unknown)}; it has {', '.join(self.names)}"
+            )
+
     def _fill_group(self, group: Repeat, values: Mapping[str, Any], row: Codes) -> None:
         """Write the codes of one group's count and layers into ``row``, in place."""
-        values = self._without_absent(group, values)
-        spoken = [column.number for column in self.columns if column.group is group and column.name in values]
-        size = values.get(group.name, max(spoken, default=group.default or group.minimum))
-        count = self.columns[self._index[group.name]].parameter
-        row[self._index[group.name]] = count.code(size)
+        values, most = self._without_absent(group, values)
+        size = self._size(group, values, most)
+        row[self._index[group.name]] = size - group.minimum
         layers = []
-        for number in range(1, int(size) + 1):
+        for number in range(1, size + 1):
             layer = {
                 parameter.name: values.get(group.instance(parameter, number), parameter.default)
                 for parameter in group.parameters
@@ -340,36 +354,51 @@ class SearchSpace:
                 name = group.instance(parameter, number)
                 row[self._index[name]] = parameter.code(layer[parameter.name], name)
             layers.append(layer)
-        if max(spoken, default=0) > int(size):
-            extra = [
-                c.name for c in self.columns if c.group is group and c.number > int(size) and c.name in values
-            ]
-            raise SpaceError(
-                f"{', '.join(extra)} given, but {group.name} is {size}; raise it or leave them out"
-            )
         for limit in group.limits:
             total = sum(limit.contribution(layer) for layer in layers)
             if total > limit.at_most:
                 raise SpaceError(f"{limit.reason} ({group.name}: {total}, at most {limit.at_most})")
 
-    def _without_absent(self, group: Repeat, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Drop the last layers that are spelt as not there."""
+    def _without_absent(self, group: Repeat, values: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+        """Drop the last layers that are spelt as not there, and say how many there can be."""
+        kept, most = dict(values), group.maximum
         if group.absent is None:
-            return values
-        kept = dict(values)
+            return kept, most
         for number in range(group.maximum, 0, -1):
             names = [group.instance(parameter, number) for parameter in group.parameters]
             if names[0] in kept and _key(kept[names[0]]) == _key(group.absent):
+                most = number - 1
                 for name in names:
                     kept.pop(name, None)
             elif any(name in kept for name in names):
                 break
-        return kept
+        return kept, most
+
+    def _size(self, group: Repeat, values: Mapping[str, Any], most: int) -> int:
+        """How many layers the values say or imply."""
+        given = {column.name: column.number for column in self.columns if column.group is group}
+        spoken = {name: number for name, number in given.items() if name in values}
+        count = self.columns[self._index[group.name]].parameter
+        implied = max(spoken.values(), default=min(int(count.default), most))
+        size = int(count.values[count.code(values.get(group.name, max(implied, group.minimum)))])
+        extra = [name for name, number in spoken.items() if number > size]
+        if extra:
+            raise SpaceError(
+                f"{', '.join(extra)} given, but {group.name} is {size}; raise it or leave them out"
+            )
+        if size > most:
+            name = group.instance(group.parameters[0], most + 1)
+            raise SpaceError(
+                f"{name}={group.absent} says that the layer is not there, but {group.name} is {size}; "
+                f"give {name} one of its values or make {group.name} at most {most}"
+            )
+        return size
 
     def encode(self, candidates: Sequence[Candidate]) -> Codes:
         """Codes of candidates, shape ``(n, d)``; inverse of ``decode``."""
         codes = np.full((len(candidates), len(self.columns)), INACTIVE, dtype=np.int16)
         for row, candidate in zip(codes, candidates, strict=True):
+            self._require_known(candidate.values)
             for name, value in candidate.values.items():
                 row[self._index[name]] = self.columns[self._index[name]].parameter.code(value, name)
         return codes
@@ -389,6 +418,7 @@ class SearchSpace:
 
     def values(self, codes: Codes, name: str, absent: float = 0) -> NDArray[Any]:
         """Values of one parameter, shape ``(n,)``; ``absent`` where it does not exist."""
+        self._require_known([name])
         index = self._index[name]
         table = np.array([*self.columns[index].parameter.values, absent])
         return table[codes[:, index]]
@@ -422,7 +452,10 @@ class SearchSpace:
 
     def valid(self, codes: Codes) -> NDArray[np.bool_]:
         """Which rows are canonical and keep every limit, shape ``(n,)``."""
-        ok = np.ones(len(codes), dtype=bool)
+        levels = np.array([len(column.parameter.values) for column in self.columns], dtype=np.int16)
+        unknown = (codes < INACTIVE) | (codes >= levels)
+        ok: NDArray[np.bool_] = np.logical_not(unknown.any(axis=1))
+        codes = np.clip(codes, INACTIVE, levels - 1)
         for item in self.items:
             start = self._index[item.name]
             if isinstance(item, Parameter):
@@ -600,7 +633,9 @@ class _Group:
 
 
 def _key(value: Any) -> tuple[bool, Any]:
-    """True is not 1, but 8.0 is 8."""
+    """True is not 1, but 8.0 is 8, and so is a scalar of numpy."""
+    if isinstance(value, np.generic):
+        value = value.item()
     return (isinstance(value, bool), value if isinstance(value, str | bool | int | float) else repr(value))
 
 

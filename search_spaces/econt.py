@@ -15,7 +15,12 @@ every layer has its ReLU, as in the float class.
 
 from collections.abc import Mapping
 
-from codesign.fixedpoint import FixedPoint
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.fixedpoint import FixedPoint, IntArray
+from codesign.hardware import Workload
+from codesign.hardware.workload import FLOAT_BITS
 from codesign.network import (
     Conv,
     ConvTranspose,
@@ -41,10 +46,12 @@ from codesign.space import (
     ordinal,
 )
 
-__all__ = ["ARCHITECTURE", "BASELINE", "SPACE", "build"]
+__all__ = ["ARCHITECTURE", "BASELINE", "SPACE", "build", "workload"]
 
 INPUT_SHAPE = (8, 8, 1)
 LATENT_UNITS = 16
+MOST_LAYERS = 3
+POOL_SIZE = 2
 LARGEST_REDUCTION_LOG2 = 3
 
 
@@ -70,8 +77,8 @@ BITS = (3, 4, 5, 6, 7, 8)
 ARCHITECTURE = SearchSpace(
     "econt-architecture",
     (
-        Repeat("convolutions", CONVOLUTION, 0, 3, limits=(DECODABLE,), absent=0),
-        Repeat("dense_layers", DENSE, 0, 3, absent=0),
+        Repeat("convolutions", CONVOLUTION, 0, MOST_LAYERS, limits=(DECODABLE,), absent=0),
+        Repeat("dense_layers", DENSE, 0, MOST_LAYERS, absent=0),
     ),
 )
 
@@ -87,7 +94,7 @@ SPACE = SearchSpace(
                 ordinal("conv_activation_bits", BITS, default=8),
             ),
             0,
-            3,
+            MOST_LAYERS,
             limits=(DECODABLE,),
             absent=0,
         ),
@@ -99,12 +106,17 @@ SPACE = SearchSpace(
                 ordinal("dense_activation_bits", BITS, default=8),
             ),
             0,
-            3,
+            MOST_LAYERS,
             absent=0,
         ),
         ordinal("latent_weight_bits", BITS, default=6),
         ordinal("latent_bits", (3, 5, 7, 9), default=9),
     ),
+)
+
+LAYER_NAMES = (
+    *(f"{kind}_{i}" for kind in ("conv", "dense") for i in range(1, MOST_LAYERS + 1)),
+    "latent",
 )
 
 BASELINE: Mapping[str, Value] = {"filters_1": 8, "kernel_1": 3, "pooling_1": False, "stride_1": 2}
@@ -131,6 +143,106 @@ def autoencoder(candidate: Candidate, *, quantised: bool) -> Network:
     return Network(INPUT_SHAPE, (*encoder, *_decoder(candidate, shape)), source, len(encoder))
 
 
+def workload(codes: NDArray[np.int16]) -> Workload:
+    """Workload of many candidates of ``SPACE`` at once, without building their networks.
+
+    Parameters
+    ----------
+    codes
+        Shape ``(n, d)``, rows of ``SPACE``.
+
+    Returns
+    -------
+    workload
+        Seven columns: three convolutions, three dense layers, the latent units. Where a layer exists, equal
+        to ``Workload.of`` the networks; where it does not, zero.
+    """
+    return encoder_workload(SPACE, codes, quantised=True)
+
+
+def encoder_workload(space: SearchSpace, codes: NDArray[np.int16], *, quantised: bool) -> Workload:
+    """Workload of the encoders of candidates: of ``SPACE``, or of ``ARCHITECTURE`` if not quantised."""
+    here = _existing(space, codes)  # (n, 7)
+    filters, kernels, strides, pooling = (
+        _table(space, codes, name) for name in ("filters", "kernel", "stride", "pooling")
+    )
+    reduction = np.cumprod(np.maximum(strides, 1) * (1 + pooling), axis=1)
+    convolved, left = (-(-INPUT_SHAPE[0] // by) for by in (reduction // (1 + pooling), reduction))
+    latent = np.full((len(codes), 1), LATENT_UNITS)
+    dense = np.concatenate([_table(space, codes, "units"), latent], axis=1)
+    units = np.concatenate([filters, dense], axis=1)
+    outputs = np.concatenate([left**2 * filters, dense], axis=1)
+    taps = kernels**2 * _behind_previous(INPUT_SHAPE[2], units, here)[:, :MOST_LAYERS]
+    fan_in = np.concatenate(
+        [taps, _behind_previous(INPUT_SHAPE[0] ** 2, outputs, here)[:, MOST_LAYERS:]], axis=1
+    )
+    if quantised:
+        network_input_bits = space.values(codes, "input_bits").astype(np.int64)
+        weight_bits = _bits(space, codes, "weight_bits", "latent_weight_bits")
+        activation_bits = _bits(space, codes, "activation_bits", "latent_bits")
+        input_bits = _behind_previous(network_input_bits, activation_bits, here) * here
+        accumulator_bits = _accumulator_bits(fan_in, weight_bits, input_bits) * here
+    else:
+        network_input_bits = np.full(len(codes), FLOAT_BITS)
+        weight_bits = activation_bits = input_bits = accumulator_bits = FLOAT_BITS * here
+    sums = np.concatenate([convolved**2 * filters, dense], axis=1)
+    no_pool = np.zeros_like(dense)
+    return Workload(
+        names=LAYER_NAMES,
+        inputs=np.full(len(codes), int(np.prod(INPUT_SHAPE))),
+        network_input_bits=network_input_bits,
+        sums=sums,
+        fan_in=fan_in * here,
+        weights=fan_in * units,
+        biases=units,
+        weight_bits=weight_bits,
+        bias_bits=weight_bits,
+        input_bits=input_bits,
+        accumulator_bits=accumulator_bits,
+        activation_bits=activation_bits,
+        activations=sums,
+        pooled=np.concatenate([outputs[:, :MOST_LAYERS] * pooling, no_pool], axis=1),
+        pool_size=np.concatenate([POOL_SIZE**2 * pooling, no_pool], axis=1),
+        outputs=outputs,
+        floating=here & (not quantised),
+    )
+
+
+def _existing(space: SearchSpace, codes: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Which of ``LAYER_NAMES`` each candidate has, ``(n, 7)``."""
+    numbers = np.arange(1, MOST_LAYERS + 1)
+    counts = (space.values(codes, name)[:, None] for name in ("convolutions", "dense_layers"))
+    return np.concatenate([*(numbers <= count for count in counts), np.ones((len(codes), 1), bool)], axis=1)
+
+
+def _table(space: SearchSpace, codes: NDArray[np.int16], name: str) -> IntArray:
+    """Values of a parameter in each layer of its group, ``(n, 3)``; 0 where the layer is not there."""
+    columns = [space.values(codes, f"{name}_{i}") for i in range(1, MOST_LAYERS + 1)]
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def _bits(space: SearchSpace, codes: NDArray[np.int16], name: str, latent: str) -> IntArray:
+    """A width in each layer, ``(n, 7)``; 0 where the layer is not there."""
+    groups = [_table(space, codes, f"{kind}_{name}") for kind in ("conv", "dense")]
+    return np.concatenate([*groups, space.values(codes, latent)[:, None]], axis=1)
+
+
+def _behind_previous(first: int | IntArray, behind: IntArray, here: NDArray[np.bool_]) -> IntArray:
+    """What stands behind the layer before each, ``(n, 7)``: ``first`` before any layer there is."""
+    last = np.maximum.accumulate(np.where(here, np.arange(1, here.shape[1] + 1), 0), axis=1)
+    last[:, 1:], last[:, 0] = last[:, :-1].copy(), 0
+    start = np.broadcast_to(first, len(behind))[:, None]
+    return np.take_along_axis(np.concatenate([start, behind], axis=1), last, axis=1)
+
+
+def _accumulator_bits(fan_in: IntArray, weight_bits: IntArray, input_bits: IntArray) -> IntArray:
+    """Widths of the exact sums, by the rule of ``Network``: signed, and no weights can overflow them."""
+    largest_weight, unit = 1 << np.maximum(weight_bits - 1, 0), 1 << np.maximum(input_bits - 1, 0)
+    bound = largest_weight * (fan_in * (2 * unit - 1) + unit)
+    width: IntArray = 1 + np.frexp(bound)[1].astype(np.int64)
+    return width
+
+
 def _encoder(candidate: Candidate, quantised: bool) -> tuple[Layer, ...]:
     layers: list[Layer] = []
     for i in _numbers(candidate, "convolutions"):
@@ -140,7 +252,7 @@ def _encoder(candidate: Candidate, quantised: bool) -> tuple[Layer, ...]:
         layers.append(Conv(f"conv_{i}", filters, weight=fixed, bias=fixed, kernel=kernel, stride=stride))
         layers.append(ReLU(f"conv_{i}_relu", rounded))
         if candidate[f"pooling_{i}"]:
-            layers.append(MaxPool(f"pool_{i}"))
+            layers.append(MaxPool(f"pool_{i}", POOL_SIZE))
     layers.append(Flatten("flatten"))
     for i in _numbers(candidate, "dense_layers"):
         fixed = _signed(candidate, f"dense_weight_bits_{i}") if quantised else None

@@ -90,8 +90,8 @@ class HardwareEstimate:
 
     def costs(self) -> dict[str, float]:
         """The values that may be objectives, by the names of ``COST_UNITS``."""
-        flat = {**asdict(self.resources), **{name: getattr(self, name, None) for name in COST_UNITS}}
-        return {name: float(getattr(self.resources, name, flat[name])) for name in COST_UNITS}
+        flat = self.to_dict()
+        return {name: float(flat[name]) for name in COST_UNITS}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; ``resources`` are flattened."""
@@ -103,7 +103,9 @@ class HardwareEstimate:
 class HardwareModel(Protocol):
     """Predicts what networks cost on a device."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name by which estimates cite the model."""
 
     def price(self, workload: Workload, device: Device) -> Costs:
         """Costs of many networks at once: the names of ``COST_UNITS`` to arrays of shape ``(n,)``."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import UnsupportedLayerError
+from codesign.errors import NetworkError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 from codesign.network import Conv, Dense, Flatten, MaxPool, Network, ReLU
 
@@ -21,8 +21,8 @@ POOL_OPERATIONS = 4
 class Workload:
     """The work of ``n`` networks with up to ``m`` convolution or dense layers each.
 
-    All arrays but ``inputs`` and ``input_bits`` have shape ``(n, m)``; a layer that does not exist is a
-    column of zeros. A float network has 32-bit values and ``floating`` set.
+    All arrays but ``inputs`` and ``network_input_bits`` have shape ``(n, m)``; a layer that does not exist is
+    a column of zeros. A float layer has 32-bit values and ``floating`` set.
 
     Parameters
     ----------
@@ -122,16 +122,16 @@ class Workload:
                 dtype=np.int64,
             ).reshape(len(rows), width)
             for item in fields(cls)
-            if item.name not in ("names", "inputs", "network_input_bits", "floating")
+            if item.name not in ("names", "inputs", "network_input_bits")
         }
-        floating = [network.input_format is None for network in networks]
+        floating = columns.pop("floating").astype(bool)
         return cls(
             names=tuple(str(layer["name"]) for layer in names),
             inputs=np.array([np.prod(network.input_shape) for network in networks], dtype=np.int64),
             network_input_bits=np.array(
                 [_width(network.input_format) for network in networks], dtype=np.int64
             ),
-            floating=np.array(floating, dtype=bool)[:, None] & (columns["sums"] > 0),
+            floating=floating,
             **columns,
         )
 
@@ -164,16 +164,18 @@ def _rows(chip: Network) -> list[dict[str, int | str]]:
                     "pooled": 0,
                     "pool_size": 0,
                     "outputs": size,
+                    "floating": layer.weight is None,
                 }
             )
-        elif isinstance(layer, ReLU) and rows:
+        elif isinstance(layer, ReLU) and rows and not rows[-1]["activations"]:
             rows[-1] |= {"activations": size, "activation_bits": _width(made)}
-        elif isinstance(layer, MaxPool) and rows:
+        elif isinstance(layer, MaxPool) and rows and not rows[-1]["pooled"]:
             rows[-1] |= {"pooled": size, "pool_size": layer.size**2, "outputs": size}
         elif not isinstance(layer, Flatten):
             raise UnsupportedLayerError(
                 f"layer {layer.name!r} ({type(layer).__name__}) cannot be priced here: the chip takes "
-                "convolutions and dense layers, each followed by ReLU or pooling; move it behind chip_layers"
+                "convolutions and dense layers, each followed by at most one ReLU and one pooling; move it "
+                "behind chip_layers"
             )
     return rows
 
@@ -183,16 +185,22 @@ def effective_bops(network: Network) -> int:
 
     As BOPs, but each weight counts the bits between its most and its least significant one, and a zero
     weight counts nothing (EBOPs of constant multipliers: Sun et al., HGQ, arXiv:2405.00645, section 3).
-    A float network has no integer weights: its effective BOPs are its BOPs.
+    A float layer has no integer weights: its effective BOPs are its BOPs.
+
+    Raises
+    ------
+    NetworkError
+        For a network without weights.
     """
     chip = network.chip
-    if chip.input_format is None:
-        return int(Workload.of([chip]).bops.sum())
+    if not chip.fitted:
+        raise NetworkError("effective BOPs depend on the weights; fit the network or load weights first")
     total = 0
     for layer, after, given in zip(chip.layers, chip.shapes[1:], chip.formats, strict=False):
         if isinstance(layer, Conv | Dense):
-            pixels = int(np.prod(after)) // layer.units
-            total += pixels * _width(given) * int(_enclosed_bits(chip.weights[f"{layer.name}.weight"]).sum())
+            weights = chip.weights[f"{layer.name}.weight"]
+            bits = _enclosed_bits(weights).sum() if layer.weight else weights.size * FLOAT_BITS
+            total += int(np.prod(after)) // layer.units * _width(given) * int(bits)
     return total
 
 

@@ -1,14 +1,14 @@
 """Wafers of the highly granular calorimeter, generated from a fast model of what the sensors see.
 
 No wafer of the study may be shipped, so these are the default data set. The model: particles of each event
-reach layer 9 of one endcap (the depth at which electromagnetic showers are largest) and leave charge in spots;
-spots are summed by trigger cell; the electronics round, compress and weight the sums. Every wafer that reads
-charge is a row, so busy and quiet wafers come in their own proportions.
+reach layer 9 of one endcap (the depth at which electromagnetic showers are largest) and leave charge in
+spots; spots are summed by trigger cell; the electronics round, compress and weight the sums. Every wafer that
+reads charge is a row, so busy and quiet wafers come in their own proportions.
 
 Lengths are cm, energies GeV, charges MIP unless a name says otherwise. Sources:
 
-- showers: Grindhammer and Peters, hep-ex/0001020, with the constants of Geant4's ``gflash`` parameterisation of
-  homogeneous media (``source/parameterisations/gflash``), for Z = 60 and a critical energy of 10.5 MeV;
+- showers: Grindhammer and Peters, hep-ex/0001020, with the constants of Geant4's ``gflash`` parameterisation
+  of homogeneous media (``source/parameterisations/gflash``), for Z = 60 and a critical energy of 10.5 MeV;
 - layer depths, lattice and energy per MIP: ``LLRCMS/HGCAL-FastShower``;
 - positions of the trigger cells: ``data/tc_uv_to_xy.csv`` of ``rohanshenoy/hgcal-analysis`` (facts only);
 - the read-out chain: ``dnoonan08/ECONT_Emulator`` (facts only).
@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ _LAYER_DEPTH: Final = 8.2  # radiation lengths
 _LAYER_THICKNESS: Final = 0.88  # radiation lengths
 _MAGNETIC_FIELD: Final = 3.8  # tesla
 _WAFER_PITCH: Final = 16.84
+_SINE_60: Final = 0.75**0.5
 _RING: Final = 10  # lattice indices of wafers lie within
 _BLOCKS_CM: Final = (  # first trigger cell, step of the column, step of the row
     ((-1.090, 7.676), (0.0, -2.4024), (-2.0805, -1.2012)),
@@ -110,9 +111,7 @@ class Parameters:
             if not 0 <= value < np.inf:
                 raise DataError(f"a generator parameter is finite and not negative, got {name} = {value}")
         if self.lsb_mip == 0:
-            raise DataError(
-                "lsb_mip is the step of the electronics and above 0, got 0; FIRST_PRINCIPLES has 0.04"
-            )
+            raise DataError("lsb_mip is the step of the electronics and above 0, got 0; TUNED has 0.057")
 
 
 TUNED: Final = Parameters(
@@ -159,8 +158,8 @@ def generate(
     parameters
         Rates, momenta, electronics.
     population
-        ``pileup``: about 200 inelastic collisions per event. Without pile-up, and sparse: ``electron``, one of
-        20 GeV transverse momentum per event; ``jet``, one of 20 GeV or more; ``ttbar``, one or two jets.
+        ``pileup``: about 200 inelastic collisions per event. Without pile-up, and sparse: ``electron``, one
+        of 20 GeV transverse momentum per event; ``jet``, one of 20 GeV or more; ``ttbar``, one or two jets.
 
     Returns
     -------
@@ -224,7 +223,7 @@ def _batches(population: Population, parameters: Parameters, seed: int) -> Itera
     for number in itertools.count():
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
         charge = _sum_by_cell(spots_of(events, parameters, rng), events)
-        calq = _read_out(charge, np.tile(_wafer_lattice().eta, events), parameters, rng)
+        calq = _read_out(charge, parameters, rng)
         hit = np.flatnonzero(calq.any(axis=1))
         empty = 0 if hit.size else empty + 1
         if empty == _PATIENCE:
@@ -240,11 +239,12 @@ def _batches(population: Population, parameters: Parameters, seed: int) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class _Lattice:
-    """The 306 wafers of one layer and endcap, each array of shape (306,)."""
+    """The 306 wafers of one layer and endcap."""
 
-    u: Integers
-    v: Integers
-    eta: Floats
+    u: Integers  # (306,)
+    v: Integers  # (306,)
+    eta: Floats  # (306,): pseudorapidity of the centre
+    transverse: Floats  # (306, 48): 1 / cosh(eta) of each trigger cell
     number: Integers  # (21, 21): wafer at lattice indices (u + 10, v + 10), -1 for none
 
 
@@ -255,8 +255,16 @@ def _wafer_lattice() -> _Lattice:
     rings = u**2 + v**2 - u * v
     present = (rings >= 3) & (rings <= 84)
     number = np.where(present, np.cumsum(present) - 1, -1).reshape(2 * _RING + 1, -1)
-    eta = np.arcsinh(_LAYER_Z / (_WAFER_PITCH * np.sqrt(rings[present])))
-    return _Lattice(u[present], v[present], eta, number)
+    u, v = u[present], v[present]
+    centres = np.stack(_wafer_centre(u, v), axis=-1)
+    radius = np.linalg.norm(centres[:, None] + _cell_positions(), axis=-1)
+    eta = np.arcsinh(_LAYER_Z / np.linalg.norm(centres, axis=-1))
+    return _Lattice(u, v, eta, radius / np.hypot(radius, _LAYER_Z), number)
+
+
+def _wafer_centre(u: NDArray[Any], v: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Centre of a wafer of the lattice, cm; two arrays of the shape of ``u``."""
+    return _WAFER_PITCH * (v / 2 - u), _WAFER_PITCH * _SINE_60 * v
 
 
 def _cell_positions() -> Floats:
@@ -271,7 +279,7 @@ def _cell_positions() -> Floats:
 
 @lru_cache(maxsize=1)
 def _cell_map() -> NDArray[np.int16]:
-    """Nearest trigger cell to each square of :data:`_CELL_MAP_STEP` about a wafer's centre; indices (x, y)."""
+    """Nearest trigger cell to each small square about a wafer's centre; indices (x, y)."""
     half = round(_CELL_MAP_HALF / _CELL_MAP_STEP)
     axis = (np.arange(-half, half) + 0.5) * _CELL_MAP_STEP
     nearest = np.zeros((axis.size, axis.size), dtype=np.int16)
@@ -286,14 +294,15 @@ def _cell_map() -> NDArray[np.int16]:
 
 def _locate(x: Floats, y: Floats) -> tuple[Integers, Integers]:
     """Wafer (0 to 305, -1 for none) and trigger cell at points of the layer; each of shape (n,)."""
-    v = y / (_WAFER_PITCH * np.sqrt(0.75))
-    u = v / 2 - x / _WAFER_PITCH
-    u, v = _nearest_lattice_point(u, v)
-    dx = x - _WAFER_PITCH * (v / 2 - u)
-    dy = y - _WAFER_PITCH * np.sqrt(0.75) * v
+    v = y / (_WAFER_PITCH * _SINE_60)
+    u, v = _nearest_lattice_point(v / 2 - x / _WAFER_PITCH, v)
+    centre_x, centre_y = _wafer_centre(u, v)
     cells = _cell_map()
-    half = len(cells) // 2
-    cell = cells[(dx / _CELL_MAP_STEP + half).astype(np.int64), (dy / _CELL_MAP_STEP + half).astype(np.int64)]
+    square_x, square_y = (
+        (offset / _CELL_MAP_STEP + len(cells) // 2).astype(np.int64)
+        for offset in (x - centre_x, y - centre_y)
+    )
+    cell = cells[square_x, square_y]
     number = _wafer_lattice().number
     at = [np.clip(index, -_RING, _RING).astype(np.int64) + _RING for index in (u, v)]
     inside = (np.abs(u) <= _RING) & (np.abs(v) <= _RING)
@@ -338,7 +347,7 @@ class _Particles:
 
 
 def _fly(event: Integers, pt: Floats, eta: Floats, phi: Floats, sign: Integers) -> _Particles:
-    """Follow particles from the collision to the layer, charged ones on a helix; beyond its edge they are lost.
+    """Follow particles from the collision to the layer, charged ones on a helix; those far outside are lost.
 
     A helix of radius R = pt / (0.3 B) has turned by s/R after a path s in the transverse plane: the chord is
     s sin(a)/a in the direction phi + a, with a = s / 2R.
@@ -440,7 +449,7 @@ def _electron_spots(electrons: _Particles, parameters: Parameters, rng: np.rando
 
 
 def _hadron_spots(hadrons: _Particles, parameters: Parameters, rng: np.random.Generator) -> list[_Spots]:
-    """Tracks of hadrons and, of those that interact before the layer, an electromagnetic part and secondaries."""
+    """Tracks of hadrons; of those that interact before the layer, an electromagnetic part and secondaries."""
     tracks = _Spots(hadrons.event, hadrons.x, hadrons.y, _mip(hadrons.energy.size, rng))
     depth = rng.exponential(1.0, hadrons.energy.size)
     early = depth < parameters.interaction_lengths
@@ -457,7 +466,7 @@ def _hadron_spots(hadrons: _Particles, parameters: Parameters, rng: np.random.Ge
 
 
 def _pileup_spots(events: int, parameters: Parameters, rng: np.random.Generator) -> list[_Spots]:
-    """Soft collisions: photons, hadrons and deposits of soft secondaries, flat in azimuth and pseudorapidity."""
+    """Soft collisions: photons, hadrons and deposits of soft secondaries, flat in azimuth and in eta."""
     collisions = rng.poisson(parameters.collisions, events)
     width = _ETA_RANGE[1] - _ETA_RANGE[0]
 
@@ -498,7 +507,7 @@ def _top_pairs(events: int, parameters: Parameters, rng: np.random.Generator) ->
 
 
 def _jet_spots(event: Integers, parameters: Parameters, rng: np.random.Generator) -> list[_Spots]:
-    """Jets of the events named: some ten fragments, of which photons are 35 %, within 0.1 of the jet's axis."""
+    """Jets of the events named: some ten fragments, 35 % of them photons, about 0.1 from the jet's axis."""
     jets = event.size
     pt = _SIGNAL_PT * (1 - rng.random(jets)) ** (-1 / 3)
     eta, phi = rng.uniform(*_SIGNAL_ETA_RANGE, jets), rng.uniform(0, 2 * np.pi, jets)
@@ -548,13 +557,11 @@ def _sum_by_cell(spots: list[_Spots], events: int) -> Floats:
     return total.reshape(-1, TRIGGER_CELLS)
 
 
-def _read_out(
-    charge: Floats, eta: Floats, parameters: Parameters, rng: np.random.Generator
-) -> NDArray[np.int32]:
-    """Transverse charges in counts, CALQ, as the electronics send them; shape (n, 48).
+def _read_out(charge: Floats, parameters: Parameters, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Transverse charges in counts, CALQ, as the electronics send them; shape (306 events, 48).
 
-    Noise on the trigger cells that saw charge, a threshold, a code of 4 bits exponent and 3 bits mantissa that
-    is decoded to the middle of its range, and a weight that makes the charge transverse.
+    Noise on the trigger cells that saw charge, a threshold, a code of 4 bits exponent and 3 bits mantissa
+    that is decoded to the middle of its range, and a weight that makes the charge transverse.
     """
     at = np.nonzero(charge)
     noisy = charge[at] + parameters.noise_mip * rng.standard_normal(at[0].size)
@@ -562,6 +569,8 @@ def _read_out(
     raw = (kept / parameters.lsb_mip).astype(np.int64)
     exponent = np.maximum(np.frexp(raw.astype(np.float64))[1] - 4, 0)
     decoded = (raw >> exponent << exponent) + (1 << exponent >> 1)
+    transverse = _wafer_lattice().transverse
+    counts = decoded * (parameters.lsb_mip * MIP_T) * transverse[at[0] % len(transverse), at[1]]
     calq = np.zeros(charge.shape, dtype=np.int32)
-    calq[at] = (decoded * (parameters.lsb_mip * MIP_T) / np.cosh(eta[at[0]])).astype(np.int32)
+    calq[at] = counts.astype(np.int32)
     return calq

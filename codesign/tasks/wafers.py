@@ -1,7 +1,7 @@
 """Wafers of 48 trigger cells: their charges, how the study normalises them, and the 8x8 image of them.
 
-CALQ order numbers the trigger cells of a wafer 0 to 47 in three rhombic blocks of 4x4, ``16 b + 4 r + c``. The
-8x8 image places the blocks so that most of its neighbouring pixels are neighbouring trigger cells::
+CALQ order numbers the trigger cells of a wafer 0 to 47 in three rhombic blocks of 4x4: ``16 b + 4 r + c``.
+The 8x8 image places the blocks so that most of its neighbouring pixels are neighbouring trigger cells::
 
     28 29 30 31 |  0  4  8 12
     24 25 26 27 |  1  5  9 13       block 1 | block 0
@@ -112,9 +112,7 @@ def from_image(image: NDArray[T]) -> NDArray[T]:
         If the last two axes are not 8 by 8.
     """
     if image.shape[-2:] != (8, 8):
-        raise DataError(
-            f"trigger cells are read from 8x8 images along the last two axes, got shape {image.shape}"
-        )
+        raise DataError(f"an image is 8x8 along the last two axes, got shape {image.shape}")
     return image.reshape(*image.shape[:-2], 64)[..., FLAT_8X8]
 
 
@@ -160,12 +158,10 @@ class Wafers:
         _check_charges(self.calq, self.source)
         if not self.calq.any(axis=1).all():
             empty = int(np.flatnonzero(~self.calq.any(axis=1))[0])
-            raise DataError(f"{self._label}: row {empty} has no charge; Wafers.from_rows drops such rows")
-        for name, values in self.columns.items():
-            if values.shape != (len(self),):
-                raise DataError(
-                    f"{self._label}: column {name!r} has shape {values.shape}, {len(self)} wafers need ({len(self)},)"
-                )
+            raise DataError(
+                f"{self.source or 'wafers'}: row {empty} has no charge; Wafers.from_rows drops such rows"
+            )
+        _check_columns(self.columns, self.calq, self.source)
 
     @classmethod
     def from_rows(
@@ -204,10 +200,6 @@ class Wafers:
         """Count of wafers."""
         return len(self.calq)
 
-    @property
-    def _label(self) -> str:
-        return self.source or "wafers"
-
     def take(self, index: ArrayLike | slice) -> "Wafers":
         """Wafers at an index array, a mask or a slice, in its order; they count no dropped rows."""
         at = index if isinstance(index, slice) else np.asarray(index)
@@ -216,7 +208,7 @@ class Wafers:
     @property
     def sums(self) -> NDArray[np.int64]:
         """Total charge of each wafer, in counts; shape (n,)."""
-        return self.calq.sum(axis=1, dtype=np.int64)
+        return np.asarray(self.calq.sum(axis=1, dtype=np.int64))
 
     @property
     def sum_pow2(self) -> NDArray[np.int64]:
@@ -244,7 +236,7 @@ class Wafers:
     @property
     def max_mip(self) -> NDArray[np.float64]:
         """Largest charge of each wafer, in MIP_T; shape (n,)."""
-        return self.calq.max(axis=1) / MIP_T
+        return np.asarray(self.calq.max(axis=1) / MIP_T)
 
     @property
     def sum_pow2_mip(self) -> NDArray[np.float64]:
@@ -254,12 +246,12 @@ class Wafers:
     @property
     def occupancy(self) -> NDArray[np.int64]:
         """Trigger cells with any charge (``occ_all`` of the study); shape (n,)."""
-        return np.count_nonzero(self.calq, axis=1).astype(np.int64)
+        return np.asarray(np.count_nonzero(self.calq, axis=1), dtype=np.int64)
 
     @property
     def occupancy_1mip(self) -> NDArray[np.int64]:
         """Trigger cells above 1 MIP_T (``occ_1MT`` of the study); shape (n,)."""
-        return np.count_nonzero(self.calq > MIP_T, axis=1).astype(np.int64)
+        return np.asarray(np.count_nonzero(self.calq > MIP_T, axis=1), dtype=np.int64)
 
 
 def split(wafers: Wafers, validation: float = 0.2, seed: int | None = None) -> tuple[Wafers, Wafers]:
@@ -305,3 +297,12 @@ def _check_charges(calq: NDArray[np.integer[Any]], source: str) -> None:
     if calq.size and calq.min() < 0:
         row, cell = np.argwhere(calq < 0)[0]
         raise DataError(f"{label}: charges are not negative, row {row} has CALQ_{cell} = {calq[row, cell]}")
+
+
+def _check_columns(columns: Mapping[str, NDArray[Any]], calq: NDArray[np.integer[Any]], source: str) -> None:
+    for name, values in columns.items():
+        if values.shape != calq.shape[:1]:
+            raise DataError(
+                f"{source or 'wafers'}: column {name!r} has shape {values.shape}, the charges {calq.shape}; "
+                "a column has one value per wafer"
+            )

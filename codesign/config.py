@@ -1,0 +1,305 @@
+"""Study files and plain arguments to studies: the edge where names become objects and input is checked."""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from codesign import catalogue
+from codesign.errors import ConfigError, StoreError
+from codesign.hardware import Device, HardwareModel
+from codesign.objectives import Objective
+from codesign.optimisers import load_optimiser
+from codesign.space import SpaceDefinition
+from codesign.study import Setup, Study, Watcher
+from codesign.tasks import Task
+from codesign.training import Recipe
+
+__all__ = ["StudyConfig", "default_workers", "load_study_file", "resume", "run"]
+
+DEFAULT_OBJECTIVES = ("emd", "area_um2")
+DEFAULT_STEPS = 2000
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DeviceConfig(_Strict):
+    """Table ``[device]``: what prices a design."""
+
+    model: str = "asic"
+    technology: str = "asic-65nm"
+    clock_mhz: float = Field(default=40.0, gt=0)
+
+
+class RecipeConfig(_Strict):
+    """Table ``[recipe]``: how a design is trained; what is left out comes from ``kind``.
+
+    ``study`` is the published recipe, ``quick`` starts the outputs near the data and decays a larger
+    learning rate along a cosine, for budgets of a few thousand steps.
+    """
+
+    kind: Literal["study", "quick"] = "study"
+    steps: int = Field(default=DEFAULT_STEPS, ge=1)
+    batch: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    schedule: Literal["constant", "cosine"] | None = None
+    output_bias: float | None = None
+    patience: int | None = Field(default=None, ge=1)
+    validate_every: int | None = Field(default=None, ge=1)
+    validation_samples: int | None = Field(default=None, ge=1)
+
+    def recipe(self) -> Recipe:
+        """The recipe with every value filled in."""
+        base = Recipe.quick(self.steps) if self.kind == "quick" else Recipe(steps=self.steps)
+        given = self.model_dump(exclude={"kind", "steps"}, exclude_unset=True)
+        return Recipe.from_dict({**base.to_dict(), **given})
+
+
+class StudyConfig(_Strict):
+    """A study file: every key with its type and default; unknown keys are errors."""
+
+    space: str
+    task: str = "econt"
+    out: str | None = None
+    objectives: list[str] = list(DEFAULT_OBJECTIVES)
+    limits: list[str] = []
+    optimiser: str = "qnehvi"
+    trials: int = Field(default=60, ge=1)
+    seed: int = Field(default=0, ge=0)
+    workers: int | None = Field(default=None, ge=1)
+    in_flight: int | None = Field(default=None, ge=1)
+    export: list[Literal["onnx"]] = []
+    data: dict[str, Any] = {}
+    recipe: RecipeConfig = RecipeConfig()
+    device: DeviceConfig = DeviceConfig()
+
+    def setup(
+        self,
+        space: SpaceDefinition | None = None,
+        task: Task | None = None,
+        model: HardwareModel | None = None,
+    ) -> Setup:
+        """Everything the names stand for; an object given here stands in for its name."""
+        workers = self.workers or default_workers()
+        return Setup(
+            definition=space or catalogue.search_space(self.space),
+            task=task or _task(self.task, self.data),
+            objectives=tuple(Objective.parse(text) for text in self.objectives),
+            limits=tuple(Objective.parse(text) for text in self.limits),
+            model=model or catalogue.hardware_model(self.device.model),
+            device=Device(self.device.technology, self.device.clock_mhz),
+            recipe=self.recipe.recipe(),
+            optimiser=load_optimiser(self.optimiser),
+            seed=self.seed,
+            workers=workers,
+            in_flight=self.in_flight or max(4, workers),
+        )
+
+
+def default_workers() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parse_study(values: Mapping[str, Any], source: str) -> StudyConfig:
+    """Check plain data; raise ``ConfigError`` that names every fault of ``source`` and what is allowed."""
+    try:
+        return StudyConfig.model_validate(values)
+    except ValidationError as error:
+        faults = [_fault(fault) for fault in error.errors()]
+        raise ConfigError(f"{source}: " + "; ".join(faults)) from None
+
+
+def _fault(fault: Any) -> str:
+    place = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        table: Any = {"recipe": RecipeConfig, "device": DeviceConfig}.get(str(fault["loc"][0]), StudyConfig)
+        return f"unknown key {place!r}; known are {', '.join(table.model_fields)}"
+    if fault["type"] == "missing":
+        return f"key {place!r} is missing"
+    return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
+
+
+def load_study_file(path: str | Path) -> StudyConfig:
+    """Read a study file; the paths in it are relative to it."""
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the study file {path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    config = parse_study(values, str(path))
+    data = dict(config.data)
+    if isinstance(data.get("path"), str):
+        data["path"] = str((path.parent / data["path"]).resolve())
+    space = str((path.parent / config.space).resolve()) if config.space.endswith(".py") else config.space
+    return config.model_copy(update={"data": data, "space": space})
+
+
+def _task(name: str, options: Mapping[str, Any]) -> Task:
+    kind = catalogue.load("tasks", name)
+    try:
+        task: Task = kind.from_options(**options)
+    except TypeError as error:
+        raise ConfigError(f"data of task {name!r}: {error}") from error
+    return task
+
+
+def run(
+    *,
+    space: str | SpaceDefinition,
+    task: str | Task = "econt",
+    objectives: Sequence[str | Objective] = DEFAULT_OBJECTIVES,
+    limits: Sequence[str | Objective] = (),
+    trials: int = 60,
+    steps: int = DEFAULT_STEPS,
+    recipe: Literal["study", "quick"] | Recipe = "study",
+    optimiser: str = "qnehvi",
+    seed: int = 0,
+    data: str | Path | Mapping[str, Any] | None = None,
+    model: str | HardwareModel = "asic",
+    device: Device | None = None,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    watcher: Watcher | None = None,
+) -> Study:
+    """Search a space for the designs that trade the objectives best.
+
+    Parameters
+    ----------
+    space
+        Name, ``package.module``, ``file.py``, or an object with ``SPACE`` and ``build``.
+    task
+        Name, or an object that is a ``Task``.
+    objectives
+        Two or more metrics of the task or costs of the model; ``"area_um2<=2e6"`` sets a budget.
+    limits
+        Costs that are bounded but not traded, in the same form.
+    trials
+        Designs to evaluate, the space's baseline among them.
+    steps
+        Optimiser steps of each training.
+    recipe
+        ``study``, ``quick``, or a ``Recipe`` (then ``steps`` is its own).
+    optimiser
+        ``qnehvi`` or ``random``.
+    seed
+        Of proposals and trainings; the same seed gives the same study.
+    data
+        File or folder of the task's data, or its options; None: what the task generates.
+    model, device
+        What prices a design, and on what.
+    workers
+        Processes; by default one a core.
+    out
+        Folder of the study; by default ``runs/<space>-<seed>``. One that holds a study goes on with it.
+    watcher
+        Told what happens; by default nobody.
+
+    Raises
+    ------
+    CodesignError
+        For anything the user can mend, before any training where that can be known.
+
+    Examples
+    --------
+    >>> study = run(space="econt", objectives=["emd", "area_um2<=2e6"], trials=20)  # doctest: +SKIP
+    >>> study.front()  # doctest: +SKIP
+    """
+    options = dict(data) if isinstance(data, Mapping) else {"path": str(Path(data).resolve())} if data else {}
+    name = space if isinstance(space, str) else space.SPACE.name
+    chosen = device or Device()
+    config = parse_study(
+        {
+            "space": name,
+            "task": task if isinstance(task, str) else task.name,
+            "objectives": [_spelt(goal) for goal in objectives],
+            "limits": [_spelt(goal) for goal in limits],
+            "trials": trials,
+            "seed": seed,
+            "optimiser": optimiser,
+            "workers": workers,
+            "data": options,
+            "recipe": _recipe_values(recipe, steps),
+            "device": {
+                "model": model if isinstance(model, str) else model.name,
+                "technology": chosen.technology,
+                "clock_mhz": chosen.clock_mhz,
+            },
+        },
+        "codesign.run",
+    )
+    setup = config.setup(
+        None if isinstance(space, str) else catalogue.search_space(space),
+        None if isinstance(task, str) else task,
+        None if isinstance(model, str) else model,
+    )
+    by_name = isinstance(space, str) and isinstance(task, str) and isinstance(model, str)
+    return start(config, setup, out, watcher, by_name=by_name)
+
+
+def start(
+    config: StudyConfig,
+    setup: Setup,
+    out: str | Path | None,
+    watcher: Watcher | None,
+    *,
+    by_name: bool = True,
+) -> Study:
+    """Make the study of a configuration, or go on with the one that is there, and run it.
+
+    Only a study made ``by_name`` can be resumed from its folder alone.
+    """
+    folder = Path(out or config.out or f"runs/{setup.definition.SPACE.name}-{setup.seed}")
+    if (folder / "study.sqlite").exists():
+        study = Study.open(folder)
+    else:
+        whole = config.model_copy(update={"in_flight": setup.in_flight})
+        study = Study.create(folder, setup, whole.model_dump(exclude_unset=True) if by_name else None)
+    return _guarded_run(study, setup, config.trials, watcher)
+
+
+def _guarded_run(study: Study, setup: Setup, trials: int, watcher: Watcher | None) -> Study:
+    """Run; let go of the folder if that fails."""
+    try:
+        return study.run(setup, trials, watcher)
+    except BaseException:
+        study.close()
+        raise
+
+
+def resume(folder: str | Path, trials: int | None = None, watcher: Watcher | None = None) -> Study:
+    """Go on with the study in a folder, with what it was made with.
+
+    Parameters
+    ----------
+    folder
+        Of the study.
+    trials
+        How many designs in all; by default as many as it was made for. More extends it.
+    watcher
+        Told what happens.
+    """
+    stored = Study.read(folder).meta.get("config")
+    if not stored:
+        raise StoreError(
+            f"{folder} was made from Python objects; go on with codesign.run(..., out={str(folder)!r})"
+        )
+    config = parse_study(stored, str(folder))
+    return _guarded_run(Study.open(folder), config.setup(), trials or config.trials, watcher)
+
+
+def _spelt(goal: str | Objective) -> str:
+    return goal if isinstance(goal, str) else goal.spelling
+
+
+def _recipe_values(recipe: Literal["study", "quick"] | Recipe, steps: int) -> dict[str, Any]:
+    if isinstance(recipe, Recipe):
+        return {"kind": "study", **recipe.to_dict()}
+    return {"kind": recipe, "steps": steps}

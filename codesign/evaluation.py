@@ -1,0 +1,106 @@
+"""What became of a candidate: its values, its cost, and how it ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, Self, get_args
+
+from codesign.metrics import Summary
+from codesign.objectives import Objective
+from codesign.space import Candidate
+
+__all__ = ["Evaluation", "Status"]
+
+Status = Literal["ok", "infeasible", "diverged", "failed", "lost"]
+"""``infeasible``: over a budget, never trained. ``diverged``: the loss was not finite. ``failed``: an error.
+``lost``: the worker died. None of them has objective values; there are no penalty values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One candidate with everything known about it.
+
+    Parameters
+    ----------
+    number
+        Position in the study, from 0.
+    candidate
+        The point of the space.
+    origin
+        Who proposed it: ``baseline``, ``start``, the name of an optimiser, or what it fell back to and why.
+    status, reason
+        How it ended; the reason is empty for ``ok``.
+    metrics
+        Scores of the trained network on the validation samples, by name.
+    costs
+        Known costs, by the names of ``codesign.hardware.COST_UNITS``, exact before training.
+    steps, epochs
+        Fidelity: optimiser steps taken, and what they are in passes over the training samples.
+    seed
+        Seed of the training.
+    seconds
+        CPU time of training and scoring, in seconds.
+    curve
+        Rows of (step, training loss, validation loss).
+    """
+
+    number: int
+    candidate: Candidate
+    origin: str
+    status: Status
+    reason: str = ""
+    metrics: Mapping[str, Summary] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    steps: int = 0
+    epochs: float = 0.0
+    seed: int = 0
+    seconds: float = 0.0
+    curve: tuple[tuple[int, float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Freeze the mappings."""
+        assert self.status in get_args(Status)
+        object.__setattr__(self, "metrics", MappingProxyType(dict(self.metrics)))
+        object.__setattr__(self, "costs", MappingProxyType(dict(self.costs)))
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was trained and scored."""
+        return self.status == "ok"
+
+    def value(self, name: str) -> float:
+        """Mean of a metric, or a cost."""
+        return self.metrics[name].mean if name in self.metrics else self.costs[name]
+
+    def minimised(self, objectives: tuple[Objective, ...]) -> tuple[float, ...]:
+        """Objective values, signed so that less is better."""
+        return tuple(objective.sign * self.value(objective.name) for objective in objectives)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "number": self.number,
+            "digest": self.candidate.digest,
+            "candidate": dict(self.candidate.values),
+            "origin": self.origin,
+            "status": self.status,
+            "reason": self.reason,
+            "metrics": {name: summary.to_dict() for name, summary in self.metrics.items()},
+            "costs": dict(self.costs),
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "curve": [list(row) for row in self.curve],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of ``to_dict``."""
+        values = {name: value for name, value in data.items() if name != "digest"}
+        values["candidate"] = Candidate(values["candidate"])
+        values["metrics"] = {name: Summary(**summary) for name, summary in values["metrics"].items()}
+        values["curve"] = tuple(
+            (int(step), float(train), float(check)) for step, train, check in values["curve"]
+        )
+        return cls(**values)

@@ -1,0 +1,30 @@
+"""Scores: arrays of wafers in, one number per wafer out.
+
+``x`` is what the sensor saw and ``y`` what the decoder made of it, both of shape ``(n, 48)`` in CALQ
+order; `codesign.metrics.trigger_cells` says where the cells lie.
+"""
+
+from codesign.metrics.detector import (
+    cross_correlation,
+    mean_shift,
+    rms_difference,
+    sum_of_squared_differences,
+    zero_fraction,
+)
+from codesign.metrics.earth_mover import emd
+from codesign.metrics.named import METRICS, Metric
+from codesign.metrics.summary import Summary
+from codesign.metrics.telescoping import telescoping_loss
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Summary",
+    "cross_correlation",
+    "emd",
+    "mean_shift",
+    "rms_difference",
+    "sum_of_squared_differences",
+    "telescoping_loss",
+    "zero_fraction",
+]

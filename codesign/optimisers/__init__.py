@@ -1,0 +1,22 @@
+"""Optimisers: the history in, the next candidates out; they keep nothing between calls."""
+
+from codesign.optimisers.problem import Optimiser, Problem, Proposal
+
+__all__ = ["OPTIMISERS", "Optimiser", "Problem", "Proposal", "load_optimiser"]
+
+OPTIMISERS = ("qnehvi", "random")
+
+
+def load_optimiser(name: str) -> Optimiser:
+    """The optimiser of a name; torch is imported only for those that need it."""
+    if name == "qnehvi":
+        from codesign.optimisers.qnehvi import QNEHVI
+
+        return QNEHVI()
+    if name == "random":
+        from codesign.optimisers.random import RandomSearch
+
+        return RandomSearch()
+    from codesign.errors import ConfigError
+
+    raise ConfigError(f"optimiser is one of {', '.join(OPTIMISERS)}, got {name!r}")

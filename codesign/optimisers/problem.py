@@ -1,0 +1,199 @@
+"""What an optimiser is given: a space, objectives, and the exact costs of any candidate."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.errors import BudgetError
+from codesign.evaluation import Evaluation
+from codesign.objectives import Objective
+from codesign.space import Candidate, SearchSpace
+
+__all__ = ["Optimiser", "Problem", "Proposal"]
+
+Codes = NDArray[np.int16]
+CHUNK = 4096
+DRAWS = 32
+WALKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate to evaluate, and where it came from."""
+
+    candidate: Candidate
+    origin: str
+
+
+class Optimiser(Protocol):
+    """Chooses what to evaluate next."""
+
+    name: str
+
+    def propose(
+        self,
+        problem: "Problem",
+        history: Sequence[Evaluation],
+        pending: Sequence[Candidate],
+        rng: np.random.Generator,
+    ) -> Proposal | None:
+        """The next candidate, within budget and neither in the history nor pending; None if none is left."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A search problem.
+
+    Parameters
+    ----------
+    space
+        Where candidates come from.
+    objectives
+        What is traded; the known ones are exact before training.
+    price
+        Maps codes ``(n, d)`` to the costs of all known names, arrays ``(n,)``.
+    known
+        Names that ``price`` returns.
+    limits
+        Known costs that are bounded but not traded.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    price: Callable[[Codes], Mapping[str, NDArray[np.float64]]]
+    known: frozenset[str]
+    limits: tuple[Objective, ...] = ()
+
+    @property
+    def measured_objectives(self) -> tuple[Objective, ...]:
+        """Objectives that only training tells."""
+        return tuple(goal for goal in self.objectives if goal.name not in self.known)
+
+    @property
+    def known_objectives(self) -> tuple[Objective, ...]:
+        """Objectives that are exact functions of the candidate."""
+        return tuple(goal for goal in self.objectives if goal.name in self.known)
+
+    @property
+    def bounded(self) -> tuple[Objective, ...]:
+        """Known objectives and limits that have a budget."""
+        return tuple(goal for goal in (*self.known_objectives, *self.limits) if goal.budget is not None)
+
+    def known_values(self, codes: Codes) -> NDArray[np.float64]:
+        """Known objectives, shape ``(n, k)``, signed so that less is better."""
+        costs = self.price(codes)
+        columns = [goal.sign * costs[goal.name] for goal in self.known_objectives]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(codes), 0))
+
+    def excess(self, codes: Codes) -> NDArray[np.float64]:
+        """Largest relative excess over a known budget, shape ``(n,)``; at most 0 within all budgets."""
+        excess = np.full(len(codes), -np.inf)
+        if not self.bounded:
+            return excess
+        costs = self.price(codes)
+        for goal in self.bounded:
+            excess = np.maximum(excess, _excess(costs[goal.name], goal))
+        return excess
+
+    def feasible(self, codes: Codes) -> NDArray[np.bool_]:
+        """Which rows keep every known budget, shape ``(n,)``."""
+        return self.excess(codes) <= 0
+
+    def over_budget(self, candidate: Candidate) -> str:
+        """Which known budgets a candidate breaks and by what value; empty if none."""
+        costs = self.price(self.space.encode([candidate]))
+        return "; ".join(
+            f"{goal.name} is {costs[goal.name][0]:.6g}, budget {goal.budget:.6g}"
+            for goal in self.bounded
+            if not goal.admits(float(costs[goal.name][0]))
+        )
+
+    def draw(self, count: int, rng: np.random.Generator, exclude: Iterable[bytes] = ()) -> Codes:
+        """Up to ``count`` distinct rows within budget, none of which is in ``exclude`` (``row.tobytes()``).
+
+        The numbers of layers are drawn evenly. Fewer rows come back only if hardly more exist.
+        """
+        seen = set(exclude)
+        kept: list[Codes] = []
+        for _ in range(DRAWS):
+            if len(kept) >= count:
+                return np.array(kept[:count])
+            rows = self.space.sample_codes(CHUNK, rng, balanced=True)
+            self._keep_new(rows, seen, kept)
+        self._search_new(count, rng, seen, kept)
+        return np.array(kept[:count], dtype=np.int16).reshape(-1, len(self.space.columns))
+
+    def _keep_new(self, rows: Codes, seen: set[bytes], kept: list[Codes]) -> None:
+        for row in rows[self.feasible(rows)]:
+            key = row.tobytes()
+            if key not in seen:
+                seen.add(key)
+                kept.append(row)
+
+    def _search_new(self, count: int, rng: np.random.Generator, seen: set[bytes], kept: list[Codes]) -> None:
+        """Where chance finds too few: everything if the space is small, else walks inside the budgets."""
+        if self.space.count() <= CHUNK * DRAWS:
+            rows = self.space.enumerate_codes()
+            self._keep_new(rows[rng.permutation(len(rows))], seen, kept)
+            return
+        place = self.least(self.excess, rng)[0]
+        for _ in range(WALKS):
+            if len(kept) >= count:
+                return
+            near = self.space.neighbour_codes(place)
+            near = near[self.feasible(near)]
+            if not len(near):
+                return
+            self._keep_new(near, seen, kept)
+            place = near[rng.integers(len(near))]
+
+    def least(
+        self, score: Callable[[Codes], NDArray[np.float64]], rng: np.random.Generator, starts: int = 4
+    ) -> tuple[Codes, float]:
+        """Row with the least score, by descent over neighbours from the best of a random sample."""
+        sample = self.space.sample_codes(CHUNK, rng, balanced=True)
+        best = sample[np.argsort(score(sample), kind="stable")[:starts]]
+        found = [self._descend(row, score) for row in best]
+        return min(found, key=lambda pair: pair[1])
+
+    def _descend(self, row: Codes, score: Callable[[Codes], NDArray[np.float64]]) -> tuple[Codes, float]:
+        value = float(score(row[None])[0])
+        while True:
+            near = self.space.neighbour_codes(row)
+            scores = score(near)
+            if not len(near) or scores.min() >= value:
+                return row, value
+            row, value = near[int(scores.argmin())], float(scores.min())
+
+    def check_budgets(self, rng: np.random.Generator) -> None:
+        """Raise ``BudgetError``, with the cost of the cheapest design, if no design keeps the budgets."""
+        if not self.bounded:
+            return
+        nearest, excess = self.least(self.excess, rng)
+        if excess <= 0:
+            return
+        lines = []
+        for goal in self.bounded:
+            row, _ = self.least(partial(self._excess_of, goal), rng)
+            value = self.price(row[None])[goal.name][0]
+            design = self.space.decode(row[None])[0]
+            lines.append(f"{goal.name}: budget {goal.budget:.6g}, best possible {value:.6g} ({design})")
+        raise BudgetError(
+            f"no design keeps the budgets. {'. '.join(lines)}. "
+            f"The nearest to all of them: {self.over_budget(self.space.decode(nearest[None])[0])}. "
+            "Raise a budget or widen the space"
+        )
+
+    def _excess_of(self, goal: Objective, codes: Codes) -> NDArray[np.float64]:
+        return _excess(self.price(codes)[goal.name], goal)
+
+
+def _excess(values: NDArray[np.float64], goal: Objective) -> NDArray[np.float64]:
+    """Relative excess over a budget, shape ``(n,)``; at most 0 within it."""
+    assert goal.budget is not None
+    excess: NDArray[np.float64] = goal.sign * (values - goal.budget) / max(abs(goal.budget), 1e-12)
+    return excess

@@ -1,0 +1,251 @@
+"""qNEHVI over the discrete space: the measured objectives are modelled, the known ones are exact.
+
+The acquisition is qLogNoisyExpectedHypervolumeImprovement (Daulton et al., *Parallel Bayesian optimization of
+multiple noisy objectives with expected hypervolume improvement*, NeurIPS 2021; its logarithm: Ament et al.,
+*Unexpected improvements to expected improvement*, NeurIPS 2023) in BoTorch. It is evaluated on real rows of
+the space: random ones, the neighbours of the front, and then the neighbours of the best. Nothing is rounded.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import botorch.acquisition.multi_objective.logei as logei
+import numpy as np
+import torch
+from botorch.exceptions import BotorchWarning, InputDataWarning, ModelFittingError, OptimizationWarning
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import ModelList, SingleTaskGP
+from botorch.models.deterministic import GenericDeterministicModel
+from botorch.models.transforms import Standardize
+from botorch.sampling.get_sampler import get_sampler
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from gpytorch.utils.warnings import GPInputWarning, NumericalWarning
+from linear_operator.utils.errors import NanError, NotPSDError
+from numpy.typing import NDArray
+
+from codesign.evaluation import Evaluation
+from codesign.optimisers.problem import Codes, Problem, Proposal
+from codesign.pareto import non_dominated
+from codesign.space import Candidate
+
+__all__ = ["QNEHVI"]
+
+# BoTorch would compile a C++ kernel on first use: 35 CPU s, and a lock that outlives a killed process.
+logei._load_attempted = True
+
+START = 8
+POOL = 1024
+MC_SAMPLES = 128
+CHUNK = 256
+SEEDS_OF_LOCAL_SEARCH = 4
+ROUNDS_OF_LOCAL_SEARCH = 4
+DECADE = 10.0
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Objectives as the surrogate sees them: logarithm where positive and wide, then unit variance."""
+
+    logarithm: NDArray[np.bool_]
+    centre: FloatArray
+    width: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray) -> "_Scale":
+        positive = (values > 0).all(axis=0)
+        logarithm = positive & (values.max(axis=0) > values.min(axis=0) * 1.2)
+        raw = cls(logarithm, np.zeros(values.shape[1]), np.ones(values.shape[1]))
+        scaled = raw(values)
+        width = scaled.std(axis=0)
+        return cls(logarithm, scaled.mean(axis=0), np.where(width > 1e-9, width, 1.0))
+
+    def __call__(self, values: FloatArray) -> FloatArray:
+        floor = np.where(self.logarithm, 1e-300, -np.inf)
+        logs = np.log(np.where(self.logarithm, np.maximum(values, floor), 1.0))
+        return (np.where(self.logarithm, logs, values) - self.centre) / self.width
+
+
+class QNEHVI:
+    """Bayesian optimisation with the noisy expected hypervolume improvement."""
+
+    name = "qnehvi"
+
+    def propose(
+        self,
+        problem: Problem,
+        history: Sequence[Evaluation],
+        pending: Sequence[Candidate],
+        rng: np.random.Generator,
+    ) -> Proposal | None:
+        """The candidate of the largest expected improvement; a spread-out one for the first ``START``."""
+        known = [*(evaluation.candidate for evaluation in history), *pending]
+        seen = {row.tobytes() for row in problem.space.encode(known)}
+        pool = problem.draw(POOL, rng, seen)
+        if not len(pool):
+            return None
+        learnt = [evaluation for evaluation in history if evaluation.ok]
+        if len(known) < START or len(learnt) < 2:
+            return Proposal(problem.space.decode(pool[_farthest(problem, pool, known)][None])[0], "start")
+        try:
+            row = _search(problem, learnt, pending, pool, seen, rng)
+        except (ModelFittingError, NotPSDError, NanError) as error:
+            row = pool[0]
+            return Proposal(
+                problem.space.decode(row[None])[0], f"random: the surrogate failed ({type(error).__name__})"
+            )
+        return Proposal(problem.space.decode(row[None])[0], self.name)
+
+
+def _farthest(problem: Problem, pool: Codes, known: Sequence[Candidate]) -> int:
+    """Corner-anchored maximin: the cheapest, the dearest, then the farthest from all before."""
+    coordinates = _coordinates(problem, pool)
+    if len(known) < 3 and problem.known_objectives:
+        ranks = problem.known_values(pool).argsort(axis=0).argsort(axis=0).sum(axis=1)
+        return int(ranks.argmin() if len(known) % 2 else ranks.argmax())
+    if not known:
+        return 0
+    before = _coordinates(problem, problem.space.encode(known))
+    distance = ((coordinates[:, None, :] - before[None, :, :]) ** 2).sum(axis=2)
+    return int(distance.min(axis=1).argmax())
+
+
+def _coordinates(problem: Problem, codes: Codes) -> FloatArray:
+    """Features and the logarithm of the known costs: what the surrogate sees of a candidate."""
+    features = problem.space.features(codes)
+    costs = problem.price(codes)
+    logs = [np.log1p(np.abs(costs[name])) for name in sorted(problem.known)]
+    return np.concatenate([features, np.stack(logs, axis=1) / DECADE], axis=1) if logs else features
+
+
+def _search(
+    problem: Problem,
+    learnt: Sequence[Evaluation],
+    pending: Sequence[Candidate],
+    pool: Codes,
+    seen: set[bytes],
+    rng: np.random.Generator,
+) -> Codes:
+    """Row of the largest acquisition among the pool and the neighbours of the front and of the best."""
+    space = problem.space
+    codes = space.encode([evaluation.candidate for evaluation in learnt])
+    measured = np.array([e.minimised(problem.measured_objectives) for e in learnt]).reshape(len(learnt), -1)
+    values = np.concatenate([measured, problem.known_values(codes)], axis=1)
+    scale = _Scale.of(values)
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        for category in (
+            BotorchWarning,
+            InputDataWarning,
+            OptimizationWarning,
+            GPInputWarning,
+            NumericalWarning,
+        ):
+            warnings.simplefilter("ignore", category)
+        torch.manual_seed(int(rng.integers(2**31)))
+        score = _acquisition(problem, codes, scale(values), measured.shape[1], scale, pending, len(learnt))
+        front = codes[non_dominated(values)]
+        near = [space.neighbour_codes(row) for row in front]
+        return _best(problem, score, np.concatenate([pool, *near]), seen)
+
+
+class _Score:
+    """Acquisition value of rows of codes."""
+
+    def __init__(self, problem: Problem, scale: _Scale, measured: int, acquisition: torch.nn.Module) -> None:
+        self.problem, self.scale, self.measured, self.acquisition = problem, scale, measured, acquisition
+
+    def __call__(self, codes: Codes) -> FloatArray:
+        inputs = _inputs(self.problem, codes, self.scale, self.measured)
+        with torch.no_grad():
+            chunks = [self.acquisition(chunk[:, None, :]) for chunk in torch.split(inputs, CHUNK)]
+        values: FloatArray = torch.cat(chunks).numpy()
+        return values
+
+
+def _inputs(problem: Problem, codes: Codes, scale: _Scale, measured: int) -> torch.Tensor:
+    """Coordinates for the Gaussian process, then the scaled known objectives, which are read off exactly."""
+    known = problem.known_values(codes)
+    padded = np.concatenate([np.ones((len(codes), measured)), known], axis=1)
+    exact = scale(padded)[:, measured:]
+    return torch.from_numpy(np.concatenate([_coordinates(problem, codes), exact], axis=1))
+
+
+def _acquisition(
+    problem: Problem,
+    codes: Codes,
+    values: FloatArray,
+    measured: int,
+    scale: _Scale,
+    pending: Sequence[Candidate],
+    turn: int,
+) -> _Score:
+    inputs = _inputs(problem, codes, scale, measured)
+    exact = values.shape[1] - measured
+    models: list[torch.nn.Module] = [
+        _gaussian_process(inputs, torch.from_numpy(-values[:, index : index + 1]))
+        for index in range(measured)
+    ]
+    if exact:
+        models.append(GenericDeterministicModel(lambda x: -x[..., -exact:], num_outputs=exact))
+    waiting = _inputs(problem, problem.space.encode(pending), scale, measured) if pending else None
+    model = ModelList(*models)
+    with torch.no_grad():
+        posterior = model.posterior(inputs[:1])
+    sampler = get_sampler(posterior, torch.Size([MC_SAMPLES]), seed=int(torch.randint(2**31, (1,))))
+    acquisition = logei.qLogNoisyExpectedHypervolumeImprovement(
+        model=model,
+        ref_point=torch.from_numpy(-_reference(values, turn)),
+        X_baseline=inputs,
+        X_pending=waiting,
+        sampler=sampler,
+        prune_baseline=True,
+    )
+    return _Score(problem, scale, measured, acquisition)
+
+
+def _gaussian_process(inputs: torch.Tensor, outcomes: torch.Tensor) -> SingleTaskGP:
+    model = SingleTaskGP(inputs, outcomes, outcome_transform=Standardize(m=1))
+    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    return model
+
+
+def _reference(values: FloatArray, turn: int) -> FloatArray:
+    """Worst of the front and worst seen, in turns, each with a tenth of its range.
+
+    The front's nadir alone is a trap: once a front has few points, nothing outside its box improves it.
+    """
+    chosen = values[non_dominated(values)] if turn % 2 else values
+    corner: FloatArray = chosen.max(axis=0) + 0.1 * np.maximum(np.ptp(chosen, axis=0), 0.1)
+    return corner
+
+
+def _best(problem: Problem, score: _Score, codes: Codes, seen: set[bytes]) -> Codes:
+    """Best row of a pool, improved by rounds over the neighbours of the best few."""
+    tried = set(seen)
+    rows, scores = np.empty((0, codes.shape[1]), dtype=np.int16), np.empty(0)
+    for _ in range(1 + ROUNDS_OF_LOCAL_SEARCH):
+        fresh = _fresh(problem, codes, tried)
+        if not len(fresh):
+            break
+        best_before = scores[0] if len(scores) else -np.inf
+        rows, scores = np.concatenate([rows, fresh]), np.concatenate([scores, score(fresh)])
+        order = np.argsort(-scores, kind="stable")[:SEEDS_OF_LOCAL_SEARCH]
+        rows, scores = rows[order], scores[order]
+        if scores[0] <= best_before:
+            break
+        codes = np.concatenate([problem.space.neighbour_codes(row) for row in rows])
+    best: Codes = rows[0]
+    return best
+
+
+def _fresh(problem: Problem, codes: Codes, tried: set[bytes]) -> Codes:
+    """Distinct rows within budget that were not tried; they are marked as tried."""
+    rows = []
+    for row in codes[problem.feasible(codes)]:
+        key = row.tobytes()
+        if key not in tried:
+            tried.add(key)
+            rows.append(row)
+    return np.array(rows, dtype=np.int16).reshape(-1, codes.shape[1])

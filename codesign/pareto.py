@@ -1,0 +1,183 @@
+"""Dominance, the front, and how good a front is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.evaluation import Evaluation
+from codesign.objectives import Objective
+
+__all__ = ["Front", "adrs", "hypervolume", "non_dominated"]
+
+Points = NDArray[np.float64]
+
+
+def non_dominated(costs: Points) -> NDArray[np.bool_]:
+    """Mark the points that no other point dominates.
+
+    Parameters
+    ----------
+    costs
+        Shape ``(n, m)``: ``n`` points, ``m`` objectives, every one minimised.
+
+    Returns
+    -------
+    mask
+        Shape ``(n,)``. Equal points do not dominate each other, so duplicates stay.
+    """
+    a, b = costs[:, None, :], costs[None, :, :]
+    dominates = (a <= b).all(axis=-1) & (a < b).any(axis=-1)
+    return np.logical_not(dominates.any(axis=0))
+
+
+def hypervolume(costs: Points, reference: Points) -> float:
+    """Volume dominated by some points and bounded by a reference point, exactly.
+
+    By slicing along the last objective (While et al., *A faster algorithm for calculating hypervolume*,
+    IEEE TEC 10(1), 2006, the "HSO" algorithm).
+
+    Parameters
+    ----------
+    costs
+        Shape ``(n, m)``, every objective minimised.
+    reference
+        Shape ``(m,)``. Points that do not lie below it in every objective add nothing.
+    """
+    inside = costs[(costs < reference).all(axis=1)]
+    if not len(inside):
+        return 0.0
+    inside = inside[non_dominated(inside)]
+    if inside.shape[1] == 1:
+        return float(reference[0] - inside.min())
+    ordered = inside[np.argsort(inside[:, -1], kind="stable")]
+    if inside.shape[1] == 2:
+        lowest = np.minimum.accumulate(ordered[:, 0])
+        heights = np.diff(np.append(ordered[:, 1], reference[1]))
+        return float(((reference[0] - lowest) * heights).sum())
+    heights = np.diff(np.append(ordered[:, -1], reference[-1]))
+    slices = [hypervolume(ordered[: i + 1, :-1], reference[:-1]) for i in np.flatnonzero(heights)]
+    return float(np.dot(slices, heights[heights > 0]))
+
+
+def adrs(front: Points, found: Points) -> float:
+    """Average distance from a reference set, 0 for a perfect front.
+
+    Mean over the true front of the smallest, over the found points, of the largest relative excess:
+    ``max(0, max_j (f_j - t_j) / t_j)`` (Palermo, Silvano, Zaccaria, IEEE TCAD 28(12), 2009).
+
+    Parameters
+    ----------
+    front, found
+        Shapes ``(r, m)`` and ``(n, m)``, positive, minimised.
+    """
+    excess = (found[None, :, :] - front[:, None, :]) / front[:, None, :]
+    return float(np.maximum(excess.max(axis=2), 0.0).min(axis=1).mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The evaluations that none dominates, cheapest of the last objective last.
+
+    Parameters
+    ----------
+    evaluations
+        On the front, ordered by the first objective.
+    objectives
+        What is traded.
+    reference
+        Reference point of the hypervolume, in the units of the objectives.
+    hypervolume
+        Volume between the front and the reference point, in the product of the units.
+    """
+
+    evaluations: tuple[Evaluation, ...]
+    objectives: tuple[Objective, ...]
+    reference: tuple[float, ...]
+    hypervolume: float
+
+    @classmethod
+    def of(
+        cls,
+        history: Sequence[Evaluation],
+        objectives: Sequence[Objective],
+        reference: Sequence[float] | None = None,
+    ) -> Self:
+        """Front of those evaluations that ended well and keep every budget.
+
+        Parameters
+        ----------
+        history
+            Evaluations in any order.
+        objectives
+            What is traded.
+        reference
+            Reference point; by default the worst value seen of each objective and a tenth of its range.
+        """
+        objectives = tuple(objectives)
+        kept = [
+            evaluation
+            for evaluation in history
+            if evaluation.ok and all(goal.admits(evaluation.value(goal.name)) for goal in objectives)
+        ]
+        signs = np.array([goal.sign for goal in objectives], dtype=np.float64)
+        if not kept:
+            return cls((), objectives, tuple(reference or ()), 0.0)
+        costs = np.array([evaluation.minimised(objectives) for evaluation in kept])
+        corner = (
+            costs.max(axis=0) + 0.1 * np.ptp(costs, axis=0)
+            if reference is None
+            else signs * np.asarray(reference, dtype=np.float64)
+        )
+        best = sorted(np.flatnonzero(non_dominated(costs)), key=lambda index: tuple(costs[index]))
+        return cls(
+            tuple(kept[index] for index in best),
+            objectives,
+            tuple(float(value) for value in signs * corner),
+            hypervolume(costs, corner),
+        )
+
+    def __len__(self) -> int:
+        return len(self.evaluations)
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        return iter(self.evaluations)
+
+    def rows(self, baseline: Evaluation | None = None) -> list[dict[str, Any]]:
+        """One flat dictionary a design: what it is, its values, and their ratios to a baseline's."""
+        return [_row(evaluation, baseline) for evaluation in self.evaluations]
+
+    def to_dict(self, baseline: Evaluation | None = None) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "objectives": [goal.to_dict() for goal in self.objectives],
+            "reference": list(self.reference),
+            "hypervolume": self.hypervolume,
+            "baseline": _row(baseline, None) if baseline else None,
+            "designs": self.rows(baseline),
+        }
+
+
+COMPARED = ("emd", "operations", "area_um2", "power_mw")
+
+
+def _row(evaluation: Evaluation, baseline: Evaluation | None) -> dict[str, Any]:
+    values: Mapping[str, float] = {
+        **{name: summary.mean for name, summary in evaluation.metrics.items()},
+        **evaluation.costs,
+    }
+    row: dict[str, Any] = {"digest": evaluation.candidate.digest, "number": evaluation.number, **values}
+    if baseline is not None:
+        ratios = {
+            f"{name}_ratio": values[name] / reference
+            for name in COMPARED
+            if name in values and (reference := _known(baseline, name))
+        }
+        row |= ratios
+    return {**row, **evaluation.candidate.values}
+
+
+def _known(evaluation: Evaluation, name: str) -> float | None:
+    return evaluation.value(name) if name in evaluation.metrics or name in evaluation.costs else None

@@ -1,0 +1,168 @@
+"""Pictures of a front: Matplotlib for paper, Plotly for the browser (one file, no network needed)."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codesign.evaluation import Evaluation
+from codesign.objectives import Objective
+from codesign.pareto import Front
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["front_figure", "front_html", "png"]
+
+FRONT, OTHER, REFERENCE = "#c1121f", "#8d99ae", "#003049"
+
+
+def front_figure(
+    history: Sequence[Evaluation],
+    front: Front,
+    baseline: Evaluation | None = None,
+    units: Mapping[str, str] | None = None,
+) -> "Figure":
+    """One panel a cost: the first objective over each of the others.
+
+    Parameters
+    ----------
+    history
+        Everything evaluated; drawn in grey.
+    front
+        Drawn in red, labelled with the numbers of the designs.
+    baseline
+        Drawn as a star.
+    units
+        Units of the values by name.
+    """
+    from matplotlib.figure import Figure
+
+    costs = front.objectives[1:]
+    figure = Figure(figsize=(1.0 + 5.4 * len(costs), 4.6), layout="constrained")
+    for axes, cost in zip(np.ravel(figure.subplots(1, len(costs), squeeze=False)), costs, strict=True):
+        _panel(axes, history, front, baseline, (front.objectives[0], cost), units or {})
+    return figure
+
+
+def _panel(
+    axes: "Axes",
+    history: Sequence[Evaluation],
+    front: Front,
+    baseline: Evaluation | None,
+    goals: tuple[Objective, Objective],
+    units: Mapping[str, str],
+) -> None:
+    score, cost = goals[0].name, goals[1].name
+    trained = [evaluation for evaluation in history if evaluation.ok]
+    axes.scatter(*_points(trained, cost, score), s=18, color=OTHER, alpha=0.7, linewidths=0)
+    x, y = _points(front.evaluations, cost, score)
+    if len(front.objectives) == 2:
+        order = np.argsort(x)
+        axes.step(x[order], y[order], where="post", color=FRONT, linewidth=1.2)
+    axes.scatter(x, y, s=34, color=FRONT, zorder=3)
+    for evaluation, left, up in zip(front.evaluations, x, y, strict=True):
+        axes.annotate(
+            str(evaluation.number), (left, up), (4, 4), textcoords="offset points", fontsize=7, color=FRONT
+        )
+    if baseline is not None and baseline.ok:
+        x, y = _points([baseline], cost, score)
+        axes.scatter(x, y, marker="*", s=170, color=REFERENCE, zorder=4)
+        axes.annotate(
+            "baseline", (x[0], y[0]), (8, -12), textcoords="offset points", fontsize=9, color=REFERENCE
+        )
+    axes.set(xlabel=_label(cost, units), ylabel=_label(score, units))
+    values = np.array([evaluation.value(cost) for evaluation in trained])
+    if len(values) and values.min() > 0 and values.max() > 5 * values.min():
+        axes.set_xscale("log")
+    axes.set_title(f"{len(trained)} designs trained, {len(front)} on the front (red, numbered)", fontsize=9)
+    axes.grid(alpha=0.25)
+
+
+def _points(evaluations: Sequence[Evaluation], cost: str, score: str) -> tuple[Any, Any]:
+    return (
+        np.array([evaluation.value(cost) for evaluation in evaluations]),
+        np.array([evaluation.value(score) for evaluation in evaluations]),
+    )
+
+
+def _label(name: str, units: Mapping[str, str]) -> str:
+    unit = units.get(name, "")
+    words = {"emd": "EMD", "area_um2": "area", "power_mw": "power", "energy_nj": "energy"}.get(name, name)
+    return f"{words.replace('_', ' ')} [{unit}]" if unit not in ("", "1") else words.replace("_", " ")
+
+
+def png(figure: "Figure", dpi: int = 160) -> bytes:
+    """A figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def front_html(
+    history: Sequence[Evaluation],
+    front: Front,
+    baseline: Evaluation | None = None,
+    units: Mapping[str, str] | None = None,
+) -> str:
+    """A page with the same picture to zoom and hover; it holds all it needs and works offline."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    units = units or {}
+    score, costs = front.objectives[0].name, [goal.name for goal in front.objectives[1:]]
+    figure = make_subplots(1, len(costs), horizontal_spacing=0.08)
+    others = [e for e in history if e.ok and e not in front.evaluations and e is not baseline]
+    groups = [
+        ("other designs", others, {"color": OTHER, "size": 7, "opacity": 0.7}, "markers"),
+        (
+            "front",
+            list(front),
+            {"color": FRONT, "size": 10},
+            "markers+lines" if len(costs) == 1 else "markers",
+        ),
+        (
+            "baseline",
+            [baseline] if baseline is not None and baseline.ok else [],
+            {"color": REFERENCE, "size": 16, "symbol": "star"},
+            "markers",
+        ),
+    ]
+    for column, cost in enumerate(costs, start=1):
+        for name, members, marker, mode in groups:
+            members = sorted(members, key=lambda e: e.value(cost))
+            x, y = _points(members, cost, score)
+            trace = go.Scatter(
+                x=x,
+                y=y,
+                name=name,
+                legendgroup=name,
+                showlegend=column == 1,
+                mode=mode,
+                marker=marker,
+                line={"shape": "hv", "width": 1},
+                hovertext=[_hover(evaluation, front.objectives, units) for evaluation in members],
+                hoverinfo="text",
+            )
+            figure.add_trace(trace, 1, column)
+        figure.update_xaxes(title=_label(cost, units), type="log", row=1, col=column)
+        figure.update_yaxes(title=_label(score, units), row=1, col=column)
+    figure.update_layout(
+        template="plotly_white",
+        title=f"Pareto front: {len(front)} of {len(others) + len(front)} designs",
+        height=640,
+    )
+    return str(figure.to_html(include_plotlyjs=True, full_html=True, div_id="front"))
+
+
+def _hover(evaluation: Evaluation, objectives: Sequence[Objective], units: Mapping[str, str]) -> str:
+    values = [
+        f"{_label(goal.name, {})}: {evaluation.value(goal.name):.4g} {units.get(goal.name, '')}"
+        for goal in objectives
+    ]
+    parameters = [f"{name} = {value}" for name, value in evaluation.candidate.values.items()]
+    return "<br>".join(
+        [f"<b>{evaluation.number}: {evaluation.candidate.digest}</b>", *values, "", *parameters]
+    )

@@ -1,0 +1,262 @@
+"""A study on disk: a folder with an SQLite file and the trained networks.
+
+One process writes (it holds a lock); any number read meanwhile, for SQLite's write-ahead log lets readers see
+the last finished evaluation without blocking the writer.
+
+::
+
+    DIR/study.sqlite        meta: key -> JSON;  evaluations: one row a proposal, in order
+    DIR/networks/D.json     the trained network of digest D
+"""
+
+import errno
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from codesign.errors import OutputError, StoreError
+from codesign.evaluation import Evaluation
+from codesign.network import Network
+from codesign.space import Candidate
+
+__all__ = ["SCHEMA_VERSION", "Store", "write_file"]
+
+SCHEMA_VERSION = 1
+DATABASE = "study.sqlite"
+AFTER_FULL = "free some space; what was finished before is safe, resume later"
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE evaluations (
+    number INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    candidate TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    record TEXT
+);
+"""
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: beside first, then renamed; raise ``OutputError`` if that fails."""
+    data = content.encode() if isinstance(content, str) else content
+    beside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(beside).chmod(0o644)
+        Path(beside).replace(path)
+    except OSError as error:
+        if beside is not None:
+            Path(beside).unlink(missing_ok=True)
+        raise OutputError(_explain(path, error)) from error
+
+
+def _explain(path: Path, error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return f"no room to write {path}: {error}; {AFTER_FULL}"
+    return f"cannot write {path}: {error}; choose a folder that can be written"
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Errors of SQLite in words."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        if "full" in text or "I/O" in text:
+            raise OutputError(f"no room to write {path}: {text}; {AFTER_FULL}") from error
+        if "readonly" in text or "unable to open" in text:
+            raise OutputError(f"cannot write {path}: {text}; choose a folder that can be written") from error
+        raise StoreError(f"{path} is no study of codesign or is damaged: {text}") from error
+
+
+class Store:
+    """The folder of one study; opened by ``create``, ``open`` or ``read``."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: FileLock | None) -> None:
+        self.folder = folder
+        self._connection = connection
+        self._lock = lock
+
+    @classmethod
+    def create(cls, folder: str | Path, meta: Mapping[str, Any]) -> "Store":
+        """Make a new study; raise ``StoreError`` if the folder holds one already."""
+        folder = Path(folder)
+        if (folder / DATABASE).exists():
+            raise StoreError(
+                f"{folder} already holds a study; `codesign resume {folder}` goes on with it, "
+                "or choose another folder"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(_explain(folder, error)) from error
+        lock = _locked(folder)
+        beside = folder / f".{DATABASE}"
+        try:
+            beside.unlink(missing_ok=True)
+            with _disk_errors(beside), closing(sqlite3.connect(beside)) as connection:
+                connection.executescript(_TABLES)
+                rows = {**meta, "schema": SCHEMA_VERSION}
+                connection.executemany(
+                    "INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in rows.items()]
+                )
+                connection.commit()
+            beside.replace(folder / DATABASE)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            lock.release()
+            raise
+        return cls(folder, _writer(folder / DATABASE), lock)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Store":
+        """Open a study to go on with it; raise ``StoreError`` if another process is at it."""
+        folder = Path(folder)
+        cls.read(folder).close()
+        lock = _locked(folder)
+        return cls(folder, _writer(folder / DATABASE), lock)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Store":
+        """Open a study to look at it; it may be running, and the folder may be read-only."""
+        folder = Path(folder)
+        path = folder / DATABASE
+        if not path.is_file():
+            raise StoreError(f"{folder} holds no study ({DATABASE} is missing); `codesign run` makes one")
+        live = path.with_name(f"{DATABASE}-wal").exists()
+        with _disk_errors(path):
+            uri = f"{path.resolve().as_uri()}?mode=ro" + (
+                "" if live or os.access(folder, os.W_OK) else "&immutable=1"
+            )
+            connection = sqlite3.connect(uri, uri=True)
+            store = cls(folder, connection, None)
+            try:
+                version = store.meta().get("schema")
+            except BaseException:
+                connection.close()
+                raise
+        if version != SCHEMA_VERSION:
+            connection.close()
+            raise StoreError(
+                f"{folder} was written in form {version} of the study folder, this codesign reads form "
+                f"{SCHEMA_VERSION}; use the version that wrote it, or run the study anew"
+            )
+        return store
+
+    def close(self) -> None:
+        """Release the file and the lock."""
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def meta(self) -> dict[str, Any]:
+        """What identifies the study."""
+        with _disk_errors(self.folder / DATABASE):
+            return {
+                key: json.loads(value)
+                for key, value in self._connection.execute("SELECT key, value FROM meta")
+            }
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Replace one entry."""
+        self._write("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+    def propose(self, number: int, candidate: Candidate, origin: str) -> None:
+        """Record a proposal before it is evaluated, so that a resumed study evaluates the same."""
+        values = (number, candidate.digest, json.dumps(dict(candidate.values)), origin)
+        self._write("INSERT INTO evaluations VALUES (?, ?, ?, ?, NULL)", values)
+
+    def finish(self, evaluation: Evaluation, network: Network | None = None) -> None:
+        """Record how a proposal ended; its trained network is written first."""
+        if network is not None:
+            write_file(self.network_path(evaluation.candidate.digest), json.dumps(network.to_dict()))
+        values = (json.dumps(evaluation.to_dict()), evaluation.number)
+        self._write("UPDATE evaluations SET record = ? WHERE number = ?", values)
+
+    def proposals(self) -> list[tuple[int, Candidate, str, Evaluation | None]]:
+        """All proposals in order: number, candidate, origin, and the evaluation once there is one."""
+        with _disk_errors(self.folder / DATABASE):
+            rows = self._connection.execute(
+                "SELECT number, candidate, origin, record FROM evaluations ORDER BY number"
+            ).fetchall()
+        return [
+            (
+                number,
+                Candidate(json.loads(candidate)),
+                origin,
+                Evaluation.from_dict(json.loads(record)) if record else None,
+            )
+            for number, candidate, origin, record in rows
+        ]
+
+    def evaluations(self) -> list[Evaluation]:
+        """Finished evaluations, in order of proposal."""
+        return [evaluation for *_, evaluation in self.proposals() if evaluation is not None]
+
+    def evaluation(self, digest: str) -> Evaluation:
+        """The finished evaluation whose digest starts with ``digest``."""
+        found = [item for item in self.evaluations() if item.candidate.digest.startswith(digest)]
+        if len(found) == 1 and digest:
+            return found[0]
+        if not found:
+            raise StoreError(
+                f"{self.folder} has no finished design {digest!r}; `codesign status {self.folder}` lists them"
+            )
+        digests = ", ".join(item.candidate.digest for item in found[:5])
+        raise StoreError(f"{digest!r} starts {len(found)} digests; give more of it: {digests}")
+
+    def network_path(self, digest: str) -> Path:
+        """Where the trained network of a digest lies."""
+        return self.folder / "networks" / f"{digest}.json"
+
+    def network(self, digest: str) -> Network:
+        """The trained network of a whole digest."""
+        path = self.network_path(digest)
+        if not path.is_file():
+            raise StoreError(f"design {digest} was not trained to the end: {path} is missing")
+        return Network.load(path)
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        with _disk_errors(self.folder / DATABASE), self._connection:
+            self._connection.execute(statement, values)
+
+
+def _writer(path: Path) -> sqlite3.Connection:
+    with _disk_errors(path):
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _locked(folder: Path) -> FileLock:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"{folder} is being written by another codesign process; wait for it or stop it"
+        ) from None
+    except OSError as error:
+        raise OutputError(_explain(folder, error)) from error
+    return lock

@@ -1,0 +1,432 @@
+"""The loop: propose, price, fit, score, store; and what a stored study says of itself.
+
+Proposal ``k`` sees exactly the evaluations up to ``k - in_flight`` and, as pending, the candidates after
+them, whatever else has finished meanwhile. So the sequence depends on the seed alone, not on how many workers
+there are, which of them is faster, or whether the study was interrupted.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.errors import ConfigError, StoreError
+from codesign.evaluation import Evaluation, Status
+from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
+from codesign.hardware import Device, HardwareModel, Workload, effective_bops
+from codesign.hardware.estimate import COST_UNITS
+from codesign.metrics import Summary
+from codesign.network import Network
+from codesign.objectives import Objective
+from codesign.optimisers import Optimiser, Problem
+from codesign.pareto import Front
+from codesign.space import Candidate, SpaceDefinition
+from codesign.store import Store, write_file
+from codesign.tasks import Task
+from codesign.training import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["Setup", "Study", "Watcher"]
+
+PATIENCE_SECONDS = 0.25
+
+
+class Watcher(Protocol):
+    """Told what happens while a study runs."""
+
+    def started(self, number: int, candidate: Candidate, costs: Mapping[str, float]) -> None:
+        """A design was handed to a worker."""
+
+    def finished(self, evaluation: Evaluation) -> None:
+        """A design ended, well or not."""
+
+    def tick(self) -> None:
+        """Some time has passed."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything a study runs with.
+
+    Parameters
+    ----------
+    definition
+        The space and how its candidates become networks.
+    task
+        Data, loss and scores.
+    objectives
+        What is traded: metrics of the task and costs of the model.
+    limits
+        Costs that are bounded but not traded.
+    model, device
+        What prices a network, and on what.
+    recipe
+        How networks are fitted.
+    optimiser
+        What proposes.
+    seed
+        Of the proposals and of every training.
+    workers
+        Processes; 1 trains in this one.
+    in_flight
+        Proposals that may be out at once.
+    """
+
+    definition: SpaceDefinition
+    task: Task
+    objectives: tuple[Objective, ...]
+    model: HardwareModel
+    device: Device
+    recipe: Recipe
+    optimiser: Optimiser
+    limits: tuple[Objective, ...] = ()
+    seed: int = 0
+    workers: int = 1
+    in_flight: int = 4
+
+    def __post_init__(self) -> None:
+        """Reject objectives that nothing gives a value to."""
+        names = [goal.name for goal in self.objectives]
+        if len(names) < 2 or len(set(names)) != len(names):
+            raise ConfigError(
+                f"a front needs at least two different objectives, got {', '.join(names) or 'none'}"
+            )
+        for goal in self.objectives:
+            if goal.name not in COST_UNITS and goal.name not in self.task.metrics:
+                raise ConfigError(
+                    f"no objective {goal.name!r}; the task {self.task.name!r} has "
+                    f"{', '.join(self.task.metrics)}; the hardware model has {', '.join(COST_UNITS)}"
+                )
+        for goal in self.limits:
+            if goal.name not in COST_UNITS or goal.budget is None:
+                raise ConfigError(
+                    f"a limit bounds one of {', '.join(COST_UNITS)}, as 'area_um2<=1e6'; got {goal}"
+                )
+
+    @cached_property
+    def problem(self) -> Problem:
+        """What the optimiser is given."""
+        return Problem(self.definition.SPACE, self.objectives, self.price, frozenset(COST_UNITS), self.limits)
+
+    def price(self, codes: NDArray[np.int16]) -> Mapping[str, NDArray[np.float64]]:
+        """Costs of many candidates at once, by name, each of shape ``(n,)``."""
+        workload = getattr(self.definition, "workload", None)
+        if workload is None:
+            networks = [self.definition.build(candidate) for candidate in self.definition.SPACE.decode(codes)]
+            return self.model.price(Workload.of(networks), self.device)
+        return self.model.price(workload(codes), self.device)
+
+    def costs(self, candidate: Candidate) -> dict[str, float]:
+        """Costs of one candidate."""
+        prices = self.price(self.definition.SPACE.encode([candidate]))
+        return {name: float(values[0]) for name, values in prices.items()}
+
+    @cached_property
+    def baseline(self) -> Candidate | None:
+        """The design that others are compared with, if the space names one."""
+        values = getattr(self.definition, "BASELINE", None)
+        return None if values is None else self.definition.SPACE.candidate(values)
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies the sequence of a study, as plain data."""
+        return {
+            "version": version("codesign"),
+            "space": {"name": self.definition.SPACE.name, "fingerprint": self.definition.SPACE.fingerprint},
+            "task": {"name": self.task.name, "metrics": dict(self.task.metrics), **self.task.describe()},
+            "objectives": [goal.to_dict() for goal in self.objectives],
+            "limits": [goal.to_dict() for goal in self.limits],
+            "model": self.model.name,
+            "device": asdict(self.device),
+            "recipe": self.recipe.to_dict(),
+            "optimiser": self.optimiser.name,
+            "seed": self.seed,
+            "in_flight": self.in_flight,
+            "baseline": self.baseline.digest if self.baseline else None,
+        }
+
+
+class Study:
+    """A search and what it found; lives in a folder."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.meta = store.meta()
+        self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
+        self.note = ""
+
+    @classmethod
+    def create(cls, folder: str | Path, setup: Setup, config: Mapping[str, Any] | None = None) -> "Study":
+        """Make a new study in a folder; raise if no design of the space keeps the budgets."""
+        setup.problem.check_budgets(np.random.default_rng(setup.seed))
+        return cls(Store.create(folder, {**setup.describe(), "config": dict(config or {})}))
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Study":
+        """Open a study to go on with it."""
+        return cls(Store.open(folder))
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Study":
+        """Open a study to look at it."""
+        return cls(Store.read(folder))
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self.store.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where the study lives."""
+        return self.store.folder
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """Everything that ended, in order of proposal."""
+        return self.store.evaluations()
+
+    @property
+    def baseline(self) -> Evaluation | None:
+        """The evaluation of the design that others are compared with."""
+        digest = self.meta["baseline"]
+        return next((e for e in self.evaluations if e.candidate.digest == digest), None)
+
+    def front(self) -> Front:
+        """The designs that none dominates."""
+        return Front.of(self.evaluations, self.objectives)
+
+    def network(self, digest: str) -> Network:
+        """The trained network of a design, by the first digits of its digest."""
+        return self.store.network(self.store.evaluation(digest).candidate.digest)
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row a design: parameters, values, costs, how it ended, and whether it is on the front."""
+        import pandas as pd
+
+        best = {evaluation.number for evaluation in self.front()}
+        return pd.DataFrame([{**_flat(e), "on_front": e.number in best} for e in self.evaluations])
+
+    def plot(self) -> "Figure":
+        """The front and everything evaluated, as a Matplotlib figure."""
+        from codesign.plotting import front_figure
+
+        return front_figure(self.evaluations, self.front(), self.baseline, self._units())
+
+    def save_front(self) -> list[Path]:
+        """Write ``front.csv``, ``front.json``, ``front.png`` and ``front.html`` into the folder."""
+        from codesign.plotting import front_html, png
+
+        front, baseline = self.front(), self.baseline
+        contents: dict[str, str | bytes] = {
+            "front.csv": _csv(front.rows(baseline)),
+            "front.json": json.dumps(front.to_dict(baseline), indent=1),
+            "front.png": png(self.plot()),
+            "front.html": front_html(self.evaluations, front, baseline, self._units()),
+        }
+        for name, content in contents.items():
+            write_file(self.folder / name, content)
+        return [self.folder / name for name in contents]
+
+    def _units(self) -> dict[str, str]:
+        return {**COST_UNITS, **self.meta["task"]["metrics"]}
+
+    def run(self, setup: Setup, trials: int, watcher: Watcher | None = None) -> "Study":
+        """Go on until ``trials`` designs were proposed, or none is left.
+
+        Raises
+        ------
+        StoreError
+            If the study was made by another version, or with another space, task or setting.
+        """
+        _same_study(self.meta, setup.describe(), self.folder)
+        context = (setup.task, setup.recipe, setup.seed)
+        workers = min(setup.workers, setup.in_flight)
+        executor: Executor = InProcess(context) if workers == 1 else Processes(context, workers)
+        try:
+            _Loop(self.store, setup, executor, watcher).run(trials)
+        finally:
+            executor.close()
+        if len(self.store.proposals()) < trials:
+            self.note = "every design within the budgets has been proposed"
+        return self
+
+
+class _Loop:
+    """State of a running study: what is finished, what is under way."""
+
+    def __init__(self, store: Store, setup: Setup, executor: Executor, watcher: Watcher | None) -> None:
+        self.store, self.setup, self.executor, self.watcher = store, setup, executor, watcher
+        self.candidates: list[Candidate] = []
+        self.origins: list[str] = []
+        self.done: dict[int, Evaluation] = {}
+        self.exhausted = False
+        for _, candidate, origin, evaluation in store.proposals():
+            self._take(candidate, origin, evaluation)
+
+    def run(self, trials: int) -> None:
+        while True:
+            while len(self.candidates) < trials and not self.exhausted and self._may_propose():
+                self._propose()
+            if len(self.done) == len(self.candidates):
+                return
+            for number, result in self.executor.wait(PATIENCE_SECONDS):
+                self._finish(number, result)
+            if self.watcher:
+                self.watcher.tick()
+
+    def _may_propose(self) -> bool:
+        seen = len(self.candidates) - self.setup.in_flight + 1
+        return all(number in self.done for number in range(max(seen, 0)))
+
+    def _propose(self) -> None:
+        number, baseline = len(self.candidates), self.setup.baseline
+        if number == 0 and baseline is not None:
+            candidate, origin = baseline, "baseline"
+        else:
+            seen = max(number - self.setup.in_flight + 1, 0)
+            proposal = self.setup.optimiser.propose(
+                self.setup.problem,
+                [self.done[index] for index in range(seen)],
+                self.candidates[seen:],
+                np.random.default_rng([self.setup.seed, number]),
+            )
+            if proposal is None:
+                self.exhausted = True
+                return
+            candidate, origin = proposal.candidate, proposal.origin
+        self.store.propose(number, candidate, origin)
+        self._take(candidate, origin, None)
+
+    def _take(self, candidate: Candidate, origin: str, evaluation: Evaluation | None) -> None:
+        """Append a proposal; hand it to a worker unless it has ended or is over budget."""
+        number = len(self.candidates)
+        self.candidates.append(candidate)
+        self.origins.append(origin)
+        if evaluation is not None:
+            self.done[number] = evaluation
+            return
+        over = self.setup.problem.over_budget(candidate)
+        if over:
+            self._record(self._evaluation(number, "infeasible", over))
+            return
+        network = self.setup.definition.build(candidate)
+        self.executor.submit(number, Job(_evaluate, {"network": network}))
+        if self.watcher:
+            self.watcher.started(number, candidate, self.setup.costs(candidate))
+
+    def _finish(self, number: int, result: "Outcome | BaseException") -> None:
+        if isinstance(result, WorkerLostError):
+            self._record(self._evaluation(number, "lost", str(result)))
+        elif isinstance(result, BaseException):
+            self._record(self._evaluation(number, "failed", f"{type(result).__name__}: {result}"))
+        else:
+            values = {
+                name: getattr(result, name) for name in ("metrics", "steps", "epochs", "seconds", "curve")
+            }
+            evaluation = self._evaluation(number, result.status, result.reason, **values)
+            if evaluation.ok:
+                known = {**evaluation.costs, "effective_bops": float(effective_bops(result.network))}
+                evaluation = replace(evaluation, costs=known)
+            self._record(evaluation, result.network if evaluation.ok else None)
+
+    def _evaluation(self, number: int, status: Status, reason: str, **values: Any) -> Evaluation:
+        candidate = self.candidates[number]
+        return Evaluation(
+            number=number,
+            candidate=candidate,
+            origin=self.origins[number],
+            status=status,
+            reason=reason,
+            costs=self.setup.costs(candidate),
+            seed=self.setup.seed,
+            **values,
+        )
+
+    def _record(self, evaluation: Evaluation, network: Network | None = None) -> None:
+        self.store.finish(evaluation, network)
+        self.done[evaluation.number] = evaluation
+        if self.watcher:
+            self.watcher.finished(evaluation)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker sends back."""
+
+    network: Network
+    status: Literal["ok", "diverged"]
+    reason: str
+    metrics: Mapping[str, Summary]
+    steps: int
+    epochs: float
+    seconds: float
+    curve: tuple[tuple[int, float, float], ...]
+
+
+def _evaluate(context: tuple[Task, Recipe, int], network: Network) -> Outcome:
+    """Fit and score one network; runs in a worker."""
+    from time import process_time
+
+    from codesign.training.fit import fit
+
+    task, recipe, seed = context
+    start = process_time()
+    fitted = fit(network, task.training, task.validation, recipe, loss=task.loss, seed=seed)
+    metrics = task.score(fitted.network) if fitted.status == "ok" else {}
+    return Outcome(
+        network=fitted.network,
+        status=fitted.status,
+        reason=fitted.reason,
+        metrics=metrics,
+        steps=fitted.steps,
+        epochs=fitted.epochs,
+        seconds=process_time() - start,
+        curve=fitted.curve,
+    )
+
+
+def _same_study(stored: Mapping[str, Any], given: Mapping[str, Any], folder: Path) -> None:
+    """Raise ``StoreError`` naming what differs between a stored study and what it is to go on with."""
+    for key, value in given.items():
+        if json.loads(json.dumps(value)) != stored.get(key):
+            raise StoreError(
+                f"{folder} was made with another {key}: it has {_short(stored.get(key))}, given is "
+                f"{_short(value)}; go on with what it was made with, or start a new study in another folder"
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 300 else f"{text[:300]}..."
+
+
+def _flat(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "number": evaluation.number,
+        "digest": evaluation.candidate.digest,
+        "status": evaluation.status,
+        "reason": evaluation.reason,
+        "origin": evaluation.origin,
+        **evaluation.candidate.values,
+        **{name: summary.mean for name, summary in evaluation.metrics.items()},
+        **{f"{name}_std": summary.std for name, summary in evaluation.metrics.items()},
+        **evaluation.costs,
+        "steps": evaluation.steps,
+        "epochs": evaluation.epochs,
+        "seed": evaluation.seed,
+        "seconds": evaluation.seconds,
+    }
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    import pandas as pd
+
+    return str(pd.DataFrame(rows).to_csv(index=False))

@@ -1,0 +1,9 @@
+"""Training: a network as data becomes a torch module, is fitted, and comes back with integer weights.
+
+Importing this package does not import torch; its modules ``build``, ``fit``, ``losses`` and
+``quantisers`` do.
+"""
+
+from codesign.training.recipe import Recipe
+
+__all__ = ["Recipe"]

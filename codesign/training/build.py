@@ -1,0 +1,366 @@
+"""A network as data to a torch module and back.
+
+Layers with formats become Brevitas layers, the others plain torch. Inside the module an image is channels
+last, ``(n, height, width, channels)``, as everywhere in this package: what torch calls NCHW is a view of
+the same memory. So rows of a dense layer behind a ``Flatten`` keep their order.
+
+Rounding. The reference rounds an accumulator half up into the format of the activation that follows;
+torch rounds half to even. The module adds half an accumulator LSB to the bias of every layer whose output
+is rounded later: an integer and a half is never midway between two codes, so both rules give the same
+code. Pooling, flattening and ``max(x, 0)`` in between do not disturb that, since they keep order. The
+half is part of the module and of exported graphs, never of the network's weights.
+
+Exactness. Every sum is an integer times a power of two, so a float type holds it exactly as long as the
+accumulator, with its half, fits the significand: 24 bits in float32, 53 in float64. A network whose worst
+case is wider trains in float32 all the same, where a last bit may differ, and ``chip_outputs`` computes
+it in float64.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import brevitas.nn as qnn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from codesign.errors import UnsupportedLayerError
+from codesign.fixedpoint import FixedPoint
+from codesign.network import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool,
+    Network,
+    ReLU,
+    Reshape,
+    Shape,
+    Sigmoid,
+    Upsample,
+    same_padding,
+)
+from codesign.training.banded import banded_conv_transpose, pays
+from codesign.training.quantisers import (
+    activation_quantiser,
+    bias_quantiser,
+    require_exact,
+    round_half_even,
+    weight_quantiser,
+)
+
+__all__ = ["NetworkModule", "accumulator_bits", "build", "chip_outputs", "extract", "half_lsb"]
+
+FLOAT32_BITS: Final = 24
+_CHUNK: Final = 2048
+
+
+def half_lsb(network: Network, index: int) -> float:
+    """Half an accumulator LSB, a real value, where the output of layer ``index`` is rounded later, else 0."""
+    accumulator = network.formats[index + 1]
+    if accumulator is None:
+        return 0.0
+    for layer in network.layers[index + 1 :]:
+        if isinstance(layer, ReLU) and layer.output is not None:
+            return accumulator.scale / 2 if layer.output.fraction_bits < accumulator.fraction_bits else 0.0
+        if isinstance(layer, Conv | ConvTranspose | Dense | Sigmoid):
+            break
+    return 0.0
+
+
+def accumulator_bits(network: Network) -> int:
+    """Bits of the widest accumulator, its half LSB included; 0 without any."""
+    return max(
+        (
+            fixed.width + (half_lsb(network, index) > 0)
+            for index, (layer, fixed) in enumerate(zip(network.layers, network.formats[1:], strict=True))
+            if isinstance(layer, Conv | ConvTranspose | Dense) and fixed is not None
+        ),
+        default=0,
+    )
+
+
+class NetworkModule(nn.Module):
+    """A network that torch can differentiate.
+
+    Parameters
+    ----------
+    network
+        What to build; its weights, if any, are loaded by ``build``.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.steps = nn.ModuleList(_step(network, index) for index in range(len(network.layers)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Real inputs, shape ``(n, *input_shape)``, to flat outputs, channels last, ``(n, k)``."""
+        return self.run(self.rounded(inputs))
+
+    def rounded(self, inputs: Tensor) -> Tensor:
+        """Inputs in the network's input format; rounding twice changes nothing."""
+        fixed = self.network.input_format
+        return inputs if fixed is None else round_half_even(inputs, fixed)
+
+    def run(self, inputs: Tensor) -> Tensor:
+        """``forward`` of inputs that are rounded already: for loops that see the same inputs often."""
+        value = inputs
+        for step in self.steps:
+            value = step(value)
+        return value.reshape(len(inputs), -1)
+
+    def chip(self, inputs: Tensor) -> Tensor:
+        """Real outputs of the layers on the device, shape ``(n, *output shape of the chip)``."""
+        value = self.rounded(inputs)
+        for step in self.steps[: self.network.chip_layers]:
+            value = step(value)
+        return value
+
+
+def build(network: Network, *, seed: int | None = None) -> NetworkModule:
+    """Torch module of a network, with its weights or, where it has none, fresh ones.
+
+    Fresh weights are Glorot uniform with zero biases, as Keras starts.
+
+    Parameters
+    ----------
+    network
+        Fitted or not.
+    seed
+        Of the fresh weights; None draws from torch's global generator. Either way nothing else is drawn
+        from that generator.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        For a format that the module cannot compute exactly: truncation, wrapping, or rounding half to
+        even behind an accumulator.
+    """
+    _require_exact_formats(network)
+    with torch.random.fork_rng(devices=[]):
+        module = NetworkModule(network)
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for index, weight, bias in _parameters(module):
+            layer = network.layers[index]
+            if network.fitted:
+                weight.copy_(_to_torch(_real(network, layer, "weight")))
+                bias.copy_(_to_torch(_real(network, layer, "bias")))
+            else:
+                nn.init.xavier_uniform_(weight, generator=generator)
+                bias.zero_()
+    return module
+
+
+def extract(module: NetworkModule, network: Network) -> Network:
+    """The network with the module's weights: codes where a layer has formats, else real values."""
+    weights: dict[str, NDArray[Any]] = {}
+    for index, weight, bias in _parameters(module):
+        layer = network.layers[index]
+        for role, value in (("weight", weight), ("bias", bias)):
+            array = _from_torch(value.detach().double().numpy())
+            fixed: FixedPoint | None = getattr(layer, role)
+            weights[f"{layer.name}.{role}"] = array if fixed is None else fixed.quantise(array)
+    return network.with_weights(weights)
+
+
+def chip_outputs(module: NetworkModule, inputs: NDArray[Any]) -> NDArray[np.float64]:
+    """Outputs of the device as the module computes them, exact whatever the width of its accumulators.
+
+    Parameters
+    ----------
+    inputs
+        Shape ``(n, *input_shape)``, real values.
+
+    Returns
+    -------
+    outputs
+        Shape ``(n, *output shape of the chip)``, real values: codes times the scale of the last format.
+    """
+    wide = accumulator_bits(module.network.chip) > FLOAT32_BITS
+    exact = copy.deepcopy(module).double() if wide else module
+    values = torch.from_numpy(np.asarray(inputs, dtype=np.float64 if wide else np.float32))
+    with torch.no_grad():
+        chunks = [exact.chip(chunk) for chunk in values.split(_CHUNK)]
+    return torch.cat(chunks).double().numpy()
+
+
+def _require_exact_formats(network: Network) -> None:
+    if network.input_format is not None:
+        require_exact("the input", network.input_format)
+    accumulated = False
+    for layer, before in zip(network.layers, network.formats, strict=False):
+        if isinstance(layer, Conv | ConvTranspose | Dense):
+            accumulated = layer.weight is not None
+            for role in ("weight", "bias"):
+                fixed: FixedPoint | None = getattr(layer, role)
+                if fixed is not None:
+                    require_exact(f"the {role} of layer {layer.name!r}", fixed)
+        elif isinstance(layer, ReLU) and layer.output is not None:
+            assert before is not None
+            _require_exact_activation(layer, layer.output, before, accumulated)
+            accumulated = False
+
+
+def _require_exact_activation(layer: ReLU, output: FixedPoint, before: FixedPoint, accumulated: bool) -> None:
+    if output.overflow != "saturate":
+        raise UnsupportedLayerError(
+            f"layer {layer.name!r} overflows by {output.overflow!r}; training takes 'saturate'"
+        )
+    exact = "half_up" if accumulated else "half_even"
+    if before.fraction_bits > output.fraction_bits and output.rounding != exact:
+        behind = "an accumulator" if accumulated else "an edge that is rounded already"
+        raise UnsupportedLayerError(
+            f"layer {layer.name!r} rounds by {output.rounding!r} behind {behind}; "
+            f"training takes {exact!r} there"
+        )
+
+
+def _step(network: Network, index: int) -> nn.Module:
+    layer, shape = network.layers[index], network.shapes[index]
+    match layer:
+        case Conv() | ConvTranspose() | Dense():
+            return _affine(layer, shape, half_lsb(network, index))
+        case ReLU():
+            return _relu(layer)
+        case MaxPool():
+            return _MaxPool(layer.size)
+        case Upsample():
+            return _Upsample(layer.size)
+        case Flatten() | Reshape():
+            return _Reshape(layer.output_shape(shape))
+        case Sigmoid():
+            return nn.Sigmoid()
+        case _:
+            raise UnsupportedLayerError(f"layer {layer.name!r}: training has no {type(layer).__name__}")
+
+
+def _affine(layer: Conv | ConvTranspose | Dense, shape: Shape, offset: float) -> nn.Module:
+    quantised = {}
+    if layer.weight is not None and layer.bias is not None:
+        quantised = {
+            "weight_quant": weight_quantiser(layer.weight),
+            "bias_quant": bias_quantiser(layer.bias, offset=offset),
+        }
+    if isinstance(layer, Dense):
+        dense = qnn.QuantLinear if quantised else nn.Linear
+        return _lean(dense(shape[0], layer.units, **quantised))
+    if isinstance(layer, Conv):
+        pads = [same_padding(size, layer.kernel, layer.stride) for size in shape[:2]]
+        conv = qnn.QuantConv2d if quantised else nn.Conv2d
+        return _Convolution(
+            _lean(conv(shape[2], layer.units, layer.kernel, stride=layer.stride, **quantised)), pads
+        )
+    if quantised:
+        raise UnsupportedLayerError(
+            f"layer {layer.name!r}: training has no transposed convolution with formats; leave it in float"
+        )
+    return _TransposedConvolution(shape[2], layer)
+
+
+def _lean(layer: nn.Module) -> nn.Module:
+    """Spare a Brevitas layer the tensors that carry formats: they are constant, and the network has them."""
+    for child in layer.modules():
+        if hasattr(child, "skip_create_quant_tensor"):
+            child.skip_create_quant_tensor = True
+    return layer
+
+
+def _relu(layer: ReLU) -> nn.Module:
+    if layer.output is None:
+        return nn.ReLU()
+    if layer.output.signed:
+        return _lean(qnn.QuantReLU(act_quant=activation_quantiser(layer.output)))
+    # An unsigned format ends at 0: its saturation is the rectifier.
+    return _lean(qnn.QuantIdentity(act_quant=activation_quantiser(layer.output)))
+
+
+class _Convolution(nn.Module):
+    def __init__(self, affine: nn.Module, pads: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.affine = affine
+        self.pads = (*pads[1], *pads[0])
+
+    def forward(self, image: Tensor) -> Tensor:
+        padded = functional.pad(image, (0, 0, *self.pads)) if any(self.pads) else image
+        result: Tensor = self.affine(padded.permute(0, 3, 1, 2))
+        return result.permute(0, 2, 3, 1)
+
+
+class _TransposedConvolution(nn.Module):
+    def __init__(self, channels: int, layer: ConvTranspose) -> None:
+        super().__init__()
+        self.affine = nn.ConvTranspose2d(channels, layer.units, layer.kernel, stride=layer.stride)
+        self.stride = layer.stride
+        self.reach = max(layer.kernel - layer.stride, 0)
+        self.holes = max(layer.stride - layer.kernel, 0)
+
+    def forward(self, image: Tensor) -> Tensor:
+        weight, bias = self.affine.weight, self.affine.bias
+        assert bias is not None
+        if pays(weight.shape[0], weight.shape[1], self.stride):
+            return banded_conv_transpose(image, weight, bias, self.stride)
+        full = functional.conv_transpose2d(
+            image.permute(0, 3, 1, 2), weight, bias, self.stride, output_padding=self.holes
+        )
+        crop, (height, width) = self.reach // 2, (size * self.stride for size in image.shape[1:3])
+        return full[:, :, crop : crop + height, crop : crop + width].permute(0, 2, 3, 1)
+
+
+class _MaxPool(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, image: Tensor) -> Tensor:
+        pooled = functional.max_pool2d(image.permute(0, 3, 1, 2), self.size, ceil_mode=True)
+        return pooled.permute(0, 2, 3, 1)
+
+
+class _Upsample(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, image: Tensor) -> Tensor:
+        grown = functional.interpolate(image.permute(0, 3, 1, 2), scale_factor=self.size, mode="nearest")
+        return grown.permute(0, 2, 3, 1)
+
+
+class _Reshape(nn.Module):
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, value: Tensor) -> Tensor:
+        return value.reshape(len(value), *self.shape)
+
+
+def _parameters(module: NetworkModule) -> Iterator[tuple[int, nn.Parameter, nn.Parameter]]:
+    """Index, weight and bias of every layer that has them."""
+    for index, step in enumerate(module.steps):
+        affine = step if isinstance(step, nn.Linear) else getattr(step, "affine", None)
+        if affine is not None:
+            yield index, affine.weight, affine.bias
+
+
+def _real(network: Network, layer: Layer, role: str) -> NDArray[np.float64]:
+    array = network.weights[f"{layer.name}.{role}"]
+    fixed: FixedPoint | None = getattr(layer, role)
+    return np.asarray(array, np.float64) if fixed is None else fixed.dequantise(np.asarray(array, np.int64))
+
+
+def _to_torch(array: NDArray[np.float64]) -> Tensor:
+    """Keras' layout to torch's: the axes in reverse but for those of the kernel, which stay in order."""
+    axes = (3, 2, 0, 1) if array.ndim == 4 else tuple(range(array.ndim))[::-1]
+    return torch.from_numpy(array.transpose(axes).copy())
+
+
+def _from_torch(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    axes = (2, 3, 1, 0) if array.ndim == 4 else tuple(range(array.ndim))[::-1]
+    return np.ascontiguousarray(array.transpose(axes))

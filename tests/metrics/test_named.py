@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+
+from codesign.metrics import METRICS
+from codesign.metrics.trigger_cells import CELLS
+
+
+def test_every_metric_gives_one_number_per_wafer_and_has_a_unit() -> None:
+    x, y = np.random.default_rng(0).random((2, 5, CELLS))
+    for metric in METRICS.values():
+        assert metric.function(x, y).shape == (5,)
+        assert metric.unit
+
+
+def test_lengths_are_in_sensor_cells() -> None:
+    lengths = [name for name, metric in METRICS.items() if metric.unit == "sensor cells"]
+    assert lengths == ["emd", "d_mean"]
+    x, y = np.eye(CELLS)[[0]], np.eye(CELLS)[[1]]  # one pitch of the trigger cells apart
+    for name in lengths:
+        assert METRICS[name].function(x, y) == pytest.approx(2, abs=1e-6)
