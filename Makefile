@@ -11,7 +11,8 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv/.ready
-	$(BIN)/codesign demo --out runs/demo
+	@if [ -e runs/demo/study.sqlite ]; then $(BIN)/codesign resume runs/demo; \
+	else $(BIN)/codesign run examples/demo.toml --out runs/demo; fi
 
 test: .venv/.ready
 	$(BIN)/python -m pytest
@@ -26,4 +27,4 @@ bench: .venv/.ready
 	for script in benchmarks/speed/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf .venv runs build dist *.egg-info
+	rm -rf .venv build dist *.egg-info

@@ -257,21 +257,31 @@ def start(
     Only a study made ``by_name`` can be resumed from its folder alone.
     """
     folder = Path(out or config.out or f"runs/{setup.definition.SPACE.name}-{setup.seed}")
-    if (folder / "study.sqlite").exists():
-        study = Study.open(folder)
-    else:
+    if not (folder / "study.sqlite").exists():
         whole = config.model_copy(update={"in_flight": setup.in_flight})
-        study = Study.create(folder, setup, whole.model_dump(exclude_unset=True) if by_name else None)
-    return _guarded_run(study, setup, config.trials, watcher)
+        Study.create(folder, setup, whole.model_dump(exclude_unset=True) if by_name else None).close()
+    return go_on(folder, setup, config.trials, watcher)
 
 
-def _guarded_run(study: Study, setup: Setup, trials: int, watcher: Watcher | None) -> Study:
-    """Run; let go of the folder if that fails."""
+def go_on(folder: str | Path, setup: Setup, trials: int, watcher: Watcher | None) -> Study:
+    """Run the study in a folder until ``trials`` designs; let go of the folder if that fails."""
+    study = Study.open(folder)
     try:
         return study.run(setup, trials, watcher)
     except BaseException:
         study.close()
         raise
+
+
+def stored_config(folder: str | Path) -> StudyConfig:
+    """What the study in a folder was made with."""
+    study = Study.read(folder)
+    study.close()
+    if not study.meta.get("config"):
+        raise StoreError(
+            f"{folder} was made from Python objects; go on with codesign.run(..., out={str(folder)!r})"
+        )
+    return parse_study(study.meta["config"], str(folder))
 
 
 def resume(folder: str | Path, trials: int | None = None, watcher: Watcher | None = None) -> Study:
@@ -286,13 +296,8 @@ def resume(folder: str | Path, trials: int | None = None, watcher: Watcher | Non
     watcher
         Told what happens.
     """
-    stored = Study.read(folder).meta.get("config")
-    if not stored:
-        raise StoreError(
-            f"{folder} was made from Python objects; go on with codesign.run(..., out={str(folder)!r})"
-        )
-    config = parse_study(stored, str(folder))
-    return _guarded_run(Study.open(folder), config.setup(), trials or config.trials, watcher)
+    config = stored_config(folder)
+    return go_on(folder, config.setup(), trials or config.trials, watcher)
 
 
 def _spelt(goal: str | Objective) -> str:

@@ -515,8 +515,8 @@ def _accumulator(layer: _Affine, shape: Shape, before: FixedPoint) -> FixedPoint
             f"the bias of layer {layer.name!r} is finer than its accumulator; give it fewer fraction bits"
         )
     fan_in = int(np.prod(layer.weight_shapes(shape)["weight"])) // layer.units
-    largest = max(before.maximum, -before.minimum)
-    bound = fan_in * largest * -layer.weight.minimum + (-layer.bias.minimum << _bias_shift(layer, before))
+    value, weight, bias = (max(-f.minimum, f.maximum) for f in (before, layer.weight, layer.bias))
+    bound = fan_in * value * weight + (bias << _bias_shift(layer, before))
     width = bound.bit_length() + 1
     fraction = before.fraction_bits + layer.weight.fraction_bits
     if width > EXACT_BITS - 5:

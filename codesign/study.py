@@ -43,6 +43,9 @@ PATIENCE_SECONDS = 0.25
 class Watcher(Protocol):
     """Told what happens while a study runs."""
 
+    def resumed(self, evaluations: Sequence[Evaluation]) -> None:
+        """These designs were there before."""
+
     def started(self, number: int, candidate: Candidate, costs: Mapping[str, float]) -> None:
         """A design was handed to a worker."""
 
@@ -218,7 +221,7 @@ class Study:
         """The front and everything evaluated, as a Matplotlib figure."""
         from codesign.plotting import front_figure
 
-        return front_figure(self.evaluations, self.front(), self.baseline, self._units())
+        return front_figure(self.evaluations, self.front(), self.baseline, self.units)
 
     def save_front(self) -> list[Path]:
         """Write ``front.csv``, ``front.json``, ``front.png`` and ``front.html`` into the folder."""
@@ -229,13 +232,33 @@ class Study:
             "front.csv": _csv(front.rows(baseline)),
             "front.json": json.dumps(front.to_dict(baseline), indent=1),
             "front.png": png(self.plot()),
-            "front.html": front_html(self.evaluations, front, baseline, self._units()),
+            "front.html": front_html(self.evaluations, front, baseline, self.units),
         }
         for name, content in contents.items():
             write_file(self.folder / name, content)
         return [self.folder / name for name in contents]
 
-    def _units(self) -> dict[str, str]:
+    def export(self, digest: str, target: str, folder: str | Path | None = None) -> Path:
+        """Write a trained design in another form; return the folder.
+
+        Parameters
+        ----------
+        digest
+            First digits of the design's digest.
+        target
+            ``onnx``.
+        folder
+            Where to; by default ``export/<digest>/<target>`` in the study.
+        """
+        from codesign.export import exporter
+
+        whole = self.store.evaluation(digest).candidate.digest
+        place = Path(folder) if folder is not None else self.folder / "export" / whole / target
+        return exporter(target)(self.store.network(whole), place)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of all values by name."""
         return {**COST_UNITS, **self.meta["task"]["metrics"]}
 
     def run(self, setup: Setup, trials: int, watcher: Watcher | None = None) -> "Study":
@@ -268,7 +291,10 @@ class _Loop:
         self.origins: list[str] = []
         self.done: dict[int, Evaluation] = {}
         self.exhausted = False
-        for _, candidate, origin, evaluation in store.proposals():
+        proposals = store.proposals()
+        if self.watcher:
+            self.watcher.resumed([evaluation for *_, evaluation in proposals if evaluation is not None])
+        for _, candidate, origin, evaluation in proposals:
             self._take(candidate, origin, evaluation)
 
     def run(self, trials: int) -> None:

@@ -30,21 +30,13 @@ class AsicModel:
 
     def price(self, workload: Workload, device: Device) -> Costs:
         """Costs of many networks at once: the names of ``COST_UNITS`` to arrays of shape ``(n,)``."""
-        stages = _stages(workload, load(device.technology), device.clock_mhz)
-        total = {name: _total(values) for name, values in stages.items()}
-        layers = workload.present.sum(axis=1).astype(np.float64)
-        return {
-            **total,
-            "latency_cycles": layers,
-            "latency_ns": layers * 1e3 / device.clock_mhz,
-            "initiation_interval": np.full(len(workload), float(INITIATION_INTERVAL)),
-        }
+        return _totals(_stages(workload, load(device.technology), device.clock_mhz), workload, device)
 
     def estimate(self, network: Network, device: Device) -> HardwareEstimate:
         """Cost of one network; raise ``UnsupportedLayerError`` for a layer it cannot price."""
         workload, technology = Workload.of([network]), load(device.technology)
-        total = {name: values.item() for name, values in self.price(workload, device).items()}
         stages = _stages(workload, technology, device.clock_mhz)
+        total = {name: values.item() for name, values in _totals(stages, workload, device).items()}
         return HardwareEstimate(
             resources=Resources(
                 operations=int(total["operations"]),
@@ -135,6 +127,17 @@ def _stages(work: Workload, technology: Technology, clock_mhz: float) -> dict[st
     }
 
 
+def _totals(stages: Costs, work: Workload, device: Device) -> Costs:
+    """Costs of whole networks, ``(n,)``, from those of their stages."""
+    cycles = work.present.sum(axis=1).astype(np.float64)
+    return {
+        **{name: _sum_in_order(values) for name, values in stages.items()},
+        "latency_cycles": cycles,
+        "latency_ns": cycles * 1e3 / device.clock_mhz,
+        "initiation_interval": np.full(len(work), float(INITIATION_INTERVAL)),
+    }
+
+
 def _area_um2(units: _Units, technology: Technology) -> FloatArray:
     return (
         units.multiplier_bits2 * technology.multiplier_area
@@ -156,8 +159,8 @@ def _switched_pj(units: _Units, technology: Technology) -> FloatArray:
     )
 
 
-def _total(stages: FloatArray) -> FloatArray:
-    """Sum over stages one after another, so that a layer that is not there changes no bit of it."""
+def _sum_in_order(stages: FloatArray) -> FloatArray:
+    """Sum over stages, one after another, so that a layer that is not there changes no bit of it."""
     return np.cumsum(stages, axis=1)[:, -1]
 
 

@@ -176,36 +176,47 @@ def encoder_workload(space: SearchSpace, codes: NDArray[np.int16], *, quantised:
     fan_in = np.concatenate(
         [taps, _behind_previous(INPUT_SHAPE[0] ** 2, outputs, here)[:, MOST_LAYERS:]], axis=1
     )
-    if quantised:
-        network_input_bits = space.values(codes, "input_bits").astype(np.int64)
-        weight_bits = _bits(space, codes, "weight_bits", "latent_weight_bits")
-        activation_bits = _bits(space, codes, "activation_bits", "latent_bits")
-        input_bits = _behind_previous(network_input_bits, activation_bits, here) * here
-        accumulator_bits = _accumulator_bits(fan_in, weight_bits, input_bits) * here
-    else:
-        network_input_bits = np.full(len(codes), FLOAT_BITS)
-        weight_bits = activation_bits = input_bits = accumulator_bits = FLOAT_BITS * here
     sums = np.concatenate([convolved**2 * filters, dense], axis=1)
     no_pool = np.zeros_like(dense)
     return Workload(
         names=LAYER_NAMES,
         inputs=np.full(len(codes), int(np.prod(INPUT_SHAPE))),
-        network_input_bits=network_input_bits,
         sums=sums,
         fan_in=fan_in * here,
         weights=fan_in * units,
         biases=units,
-        weight_bits=weight_bits,
-        bias_bits=weight_bits,
-        input_bits=input_bits,
-        accumulator_bits=accumulator_bits,
-        activation_bits=activation_bits,
         activations=sums,
         pooled=np.concatenate([outputs[:, :MOST_LAYERS] * pooling, no_pool], axis=1),
         pool_size=np.concatenate([POOL_SIZE**2 * pooling, no_pool], axis=1),
         outputs=outputs,
         floating=here & (not quantised),
+        **(_fixed_point_widths(space, codes, fan_in, here) if quantised else _float_widths(here)),
     )
+
+
+def _float_widths(here: NDArray[np.bool_]) -> dict[str, IntArray]:
+    """Fields of ``Workload`` that are widths, for layers in float."""
+    names = ("weight_bits", "bias_bits", "input_bits", "accumulator_bits", "activation_bits")
+    inputs = np.full(len(here), FLOAT_BITS)
+    return {"network_input_bits": inputs, **dict.fromkeys(names, FLOAT_BITS * here)}
+
+
+def _fixed_point_widths(
+    space: SearchSpace, codes: NDArray[np.int16], fan_in: IntArray, here: NDArray[np.bool_]
+) -> dict[str, IntArray]:
+    """Fields of ``Workload`` that are widths, for layers in fixed point."""
+    network_input_bits = space.values(codes, "input_bits").astype(np.int64)
+    weight_bits = _bits(space, codes, "weight_bits", "latent_weight_bits")
+    activation_bits = _bits(space, codes, "activation_bits", "latent_bits")
+    input_bits = _behind_previous(network_input_bits, activation_bits, here) * here
+    return {
+        "network_input_bits": network_input_bits,
+        "weight_bits": weight_bits,
+        "bias_bits": weight_bits,
+        "input_bits": input_bits,
+        "accumulator_bits": _accumulator_bits(fan_in, weight_bits, input_bits) * here,
+        "activation_bits": activation_bits,
+    }
 
 
 def _existing(space: SearchSpace, codes: NDArray[np.int16]) -> NDArray[np.bool_]:

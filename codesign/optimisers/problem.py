@@ -13,7 +13,7 @@ from codesign.evaluation import Evaluation
 from codesign.objectives import Objective
 from codesign.space import Candidate, SearchSpace
 
-__all__ = ["Optimiser", "Problem", "Proposal"]
+__all__ = ["Optimiser", "Problem", "Proposal", "Survey"]
 
 Codes = NDArray[np.int16]
 CHUNK = 4096
@@ -42,6 +42,22 @@ class Optimiser(Protocol):
         rng: np.random.Generator,
     ) -> Proposal | None:
         """The next candidate, within budget and neither in the history nor pending; None if none is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What can be said of a search before anything is trained.
+
+    ``size`` counts the candidates exactly; ``ranges`` holds the lowest and highest cost found by descent;
+    ``share`` is the part of all candidates within the budgets, estimated on ``drawn`` uniform draws with the
+    standard error ``share_error``.
+    """
+
+    size: int
+    ranges: Mapping[str, tuple[float, float]]
+    share: float
+    share_error: float
+    drawn: int
 
 
 @dataclass(frozen=True)
@@ -168,6 +184,20 @@ class Problem:
             if not len(near) or scores.min() >= value:
                 return row, value
             row, value = near[int(scores.argmin())], float(scores.min())
+
+    def survey(self, names: Iterable[str], rng: np.random.Generator, draws: int = 10_000) -> Survey:
+        """Size of the space, ranges of the named costs, and the share of candidates within the budgets."""
+        ranges = {}
+        for name in names:
+            lowest = self.least(partial(self._signed_cost, name, 1.0), rng)[1]
+            highest = self.least(partial(self._signed_cost, name, -1.0), rng)[1]
+            ranges[name] = (lowest, -highest)
+        share = float(self.feasible(self.space.sample_codes(draws, rng)).mean())
+        return Survey(self.space.count(), ranges, share, (share * (1 - share) / draws) ** 0.5, draws)
+
+    def _signed_cost(self, name: str, sign: float, codes: Codes) -> NDArray[np.float64]:
+        cost: NDArray[np.float64] = sign * self.price(codes)[name]
+        return cost
 
     def check_budgets(self, rng: np.random.Generator) -> None:
         """Raise ``BudgetError``, with the cost of the cheapest design, if no design keeps the budgets."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +39,12 @@ class Samples:
 class Task(Protocol):
     """A dataset with a loss and scores."""
 
-    name: str
-    loss: str
-    metrics: Mapping[str, str]
+    name: ClassVar[str]
+    """Name of the task."""
+    loss: ClassVar[str]
+    """Name of the training loss, in ``codesign.training.losses``."""
+    metrics: ClassVar[Mapping[str, str]]
+    """Metrics that ``score`` gives, with their units."""
 
     @property
     def training(self) -> Samples:

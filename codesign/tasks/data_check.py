@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.errors import DataError
 from codesign.metrics.trigger_cells import DISTANCES, NEIGHBOURS, POSITIONS
 from codesign.tasks.wafers import INDEX_8X8, MIP_T, TRIGGER_CELLS, Wafers
 
@@ -120,7 +121,13 @@ def observables(wafers: Wafers) -> dict[str, float]:
         hit if a neighbour is, or one more than 6 cell units away; ``lead k`` the mean share of the k-th
         largest trigger cell and ``radius`` the charge-weighted r.m.s. distance from the centroid, both of
         wafers above 10 MIP_T and not a number where no wafer is.
+
+    Raises
+    ------
+    DataError
+        If there is no wafer.
     """
+    _refuse_none(wafers)
     busy = wafers.calq[wafers.sums > _BUSY]
     return _by_name(
         {
@@ -135,6 +142,13 @@ def observables(wafers: Wafers) -> dict[str, float]:
             "radius": np.percentile(_radii(busy), (16, 50, 84)).tolist() if len(busy) else 3 * [np.nan],
         }
     )
+
+
+def _refuse_none(wafers: Wafers) -> None:
+    if not len(wafers):
+        raise DataError(
+            f"{wafers.source or 'wafers'}: nothing to check, there is no wafer; give at least one"
+        )
 
 
 def _by_name(table: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
@@ -325,7 +339,12 @@ def cell_order(wafers: Wafers) -> CellOrder:
     Parameters
     ----------
     wafers
-        At least 100 for a verdict; of more than 20,000, an evenly spaced part is taken.
+        At least one, and 100 for a verdict; of more than 20,000, an evenly spaced part is taken.
+
+    Raises
+    ------
+    DataError
+        If there is no wafer.
 
     Examples
     --------
@@ -333,6 +352,7 @@ def cell_order(wafers: Wafers) -> CellOrder:
     >>> cell_order(generate(1000, seed=0)).fits
     True
     """
+    _refuse_none(wafers)
     calq = wafers.calq[:: -(-len(wafers) // _ORDER_ROWS_USED)]
     together = _correlations(calq)
     rng = np.random.default_rng(0)

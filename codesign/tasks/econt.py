@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +84,11 @@ class EcontTask:
     wafers: Wafers
     validation_share: float = 0.2
     split_seed: int | None = None
-    name: str = field(default="econt", init=False)
-    loss: str = field(default="telescoping", init=False)
+    name: ClassVar[str] = "econt"
+    loss: ClassVar[str] = "telescoping"
+    metrics: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {**{name: metric.unit for name, metric in METRICS.items()}, "telescoping_loss": "1"}
+    )
     _parts: tuple[Wafers, Wafers] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -117,11 +121,6 @@ class EcontTask:
             raise ConfigError(f"data: validation is a share between 0 and 1, got {validation}")
         data = load(path) if path is not None else generate(wafers, seed=seed, population=population)
         return cls(data, validation, split_seed)
-
-    @property
-    def metrics(self) -> Mapping[str, str]:
-        """Units of the metrics by name."""
-        return {**{name: metric.unit for name, metric in METRICS.items()}, "telescoping_loss": "1"}
 
     @property
     def training(self) -> Samples:

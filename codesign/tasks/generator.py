@@ -403,8 +403,8 @@ def _around(
 def _longitudinal(energy: Floats, start: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
     """Depth of the layer in each shower, depth of the shower's maximum, share of its energy in the layer.
 
-    The profile is a gamma distribution whose logarithms of maximum and shape fluctuate together
-    (hep-ex/0001020, section 3.1 and appendix A.1). Depths in radiation lengths; each of shape (n,).
+    The profile is a gamma distribution; the logarithms of its maximum and of its shape fluctuate together
+    (hep-ex/0001020, homogeneous media). Depths in radiation lengths; each of shape (n,).
     """
     ln_y = np.log(np.maximum(energy / _CRITICAL_ENERGY, 3.0))
     spread_maximum = np.minimum(1 / np.maximum(-1.4 + 1.26 * ln_y, 0.5), 0.5)
@@ -425,7 +425,7 @@ def _longitudinal(energy: Floats, start: Floats, rng: np.random.Generator) -> tu
 def _radial(energy: Floats, age: Floats) -> tuple[Floats, Floats, Floats]:
     """Median radius of the core and of the tail, in Moliere radii, and the core's share; each of shape (n,).
 
-    hep-ex/0001020, section 3.2 and appendix A.1.3; ``age`` is depth over depth of the maximum.
+    hep-ex/0001020, homogeneous media; ``age`` is depth over depth of the maximum.
     """
     ln_e = np.log(np.maximum(energy, 0.3))
     z = _ATOMIC_NUMBER

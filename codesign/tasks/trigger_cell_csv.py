@@ -5,6 +5,7 @@ read by position. A file that is not of this form is refused with its faults nam
 whose columns are in another order than the geometry's draws a warning, since its header would not tell.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -147,8 +148,8 @@ def _counts_rows(values: NDArray[np.int32]) -> bool:
 # --- bytes and header
 
 
-def _text(file: Path) -> str:
-    """Content of a file, unpacked."""
+def _text(file: Path) -> bytes:
+    """Content of a file, unpacked: UTF-8 without a byte order mark."""
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -159,15 +160,15 @@ def _text(file: Path) -> str:
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{file}: a broken gzip file ({error}); copy it again") from error
     try:
-        text = data.decode("utf-8-sig")
+        data.decode()
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not a text file, byte {error.start} is not UTF-8; expected CSV") from error
-    if "\0" in text:
-        raise DataError(f"{file}: not a text file, byte {text.index(chr(0))} is zero; expected CSV")
-    return text
+    if b"\0" in data:
+        raise DataError(f"{file}: not a text file, byte {data.index(0)} is zero; expected CSV")
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
-def _names(file: Path, text: str) -> tuple[list[str], bool]:
+def _names(file: Path, text: bytes) -> tuple[list[str], bool]:
     """Names of the columns, and whether the first row gives them."""
     _, first = next(_numbered_rows(file, text, has_header=False), (0, None))
     if first is None:
@@ -231,7 +232,7 @@ def _blank(row: Sequence[str]) -> bool:
 # --- rows
 
 
-def _parse(text: str, names: Sequence[str], has_header: bool) -> _Table | None:
+def _parse(text: bytes, names: Sequence[str], has_header: bool) -> _Table | None:
     """Parse all rows together; ``None`` if any may be faulty."""
     import pandas as pd
 
@@ -240,18 +241,18 @@ def _parse(text: str, names: Sequence[str], has_header: bool) -> _Table | None:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             warnings.simplefilter("error", pd.errors.DtypeWarning)
             frame = pd.read_csv(
-                io.BytesIO(text.encode()),
+                io.BytesIO(text),
                 names=list(names),
                 header=0 if has_header else None,
                 index_col=False,
             )
     except (ValueError, pd.errors.ParserWarning, pd.errors.DtypeWarning):  # a ParserError is a ValueError
         return None
-    fields_agree = text.count(",") == (len(frame) + has_header) * (len(names) - 1)
-    charges = frame[_CALQ]
-    if frame.empty or not fields_agree or not {dtype.kind for dtype in charges.dtypes} <= {"i", "f"}:
+    fields_agree = text.count(b",") == (len(frame) + has_header) * (len(names) - 1)
+    kinds = {dtype.kind for dtype in frame.dtypes[_CALQ]}
+    if frame.empty or not fields_agree or not kinds <= {"i", "f"}:
         return None
-    values = charges.to_numpy()
+    values = np.column_stack([frame[name].to_numpy() for name in _CALQ])
     if not ((values >= 0) & (values <= _LARGEST)).all() or (values != np.floor(values)).any():
         return None
     others = {name: frame[name].to_numpy() for name in names if name not in _CALQ}
@@ -265,7 +266,7 @@ def _without_objects(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _parse_with_care(
-    file: Path, text: str, names: Sequence[str], has_header: bool, faults: _Faults
+    file: Path, text: bytes, names: Sequence[str], has_header: bool, faults: _Faults
 ) -> _Table:
     """Parse rows one by one, keep those without fault and note the others."""
     at = [names.index(name) for name in _CALQ]
@@ -282,9 +283,9 @@ def _parse_with_care(
     return _Table(calq.astype(np.int32), others)
 
 
-def _numbered_rows(file: Path, text: str, has_header: bool) -> Iterator[tuple[int, list[str]]]:
+def _numbered_rows(file: Path, text: bytes, has_header: bool) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, below the header, with the number of the line on which each ends."""
-    reader = csv.reader(io.StringIO(text))
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(text), "utf-8", newline=""))
     try:
         rows = ((reader.line_num, row) for row in reader if not _blank(row))
         yield from itertools.islice(rows, int(has_header), None)

@@ -188,11 +188,7 @@ class Wafers:
         """
         _check_charges(calq, source)
         hit = calq.any(axis=1)
-        for name, values in (columns or {}).items():
-            if values.shape != hit.shape:
-                raise DataError(
-                    f"{source}: column {name!r} has shape {values.shape}, the charges {calq.shape}"
-                )
+        _check_columns(columns or {}, calq, source)
         kept = {name: values[hit] for name, values in (columns or {}).items()}
         return cls(calq[hit], kept, source, dropped_empty=int(np.count_nonzero(~hit)))
 

@@ -6,6 +6,7 @@ column, and the resulting windows of ``k`` rows are added where they overlap: so
 multiplications, in half the time.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +26,8 @@ def pays(channels_in: int, channels_out: int, stride: int) -> bool:
     return channels_in * channels_out <= _CHANNEL_PRODUCT * stride**2
 
 
-class _Windows(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Windows:
     """Windows of ``kernel`` rows, one every ``stride`` rows, the first ``crop`` rows above the image."""
 
     count: int
@@ -127,5 +129,6 @@ def banded_conv_transpose(image: Tensor, weight: Tensor, bias: Tensor, stride: i
     matrix = weight.new_zeros(band.shape[0] * band.shape[1]).index_copy(0, band.position, values)
     products = image.reshape(count * height, -1) @ matrix.view(band.shape)
     windows = _Windows(height, kernel, stride, crop)
-    total = _Overlap.apply(products, bias.repeat(width * stride), windows)
+    start = bias.expand(width * stride, -1).reshape(-1)
+    total: Tensor = _Overlap.apply(products, start, windows)  # type: ignore[no-untyped-call]
     return total.reshape(count, height * stride, width * stride, -1)

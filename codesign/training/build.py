@@ -4,11 +4,8 @@ Layers with formats become Brevitas layers, the others plain torch. Inside the m
 last, ``(n, height, width, channels)``, as everywhere in this package: what torch calls NCHW is a view of
 the same memory. So rows of a dense layer behind a ``Flatten`` keep their order.
 
-Rounding. The reference rounds an accumulator half up into the format of the activation that follows;
-torch rounds half to even. The module adds half an accumulator LSB to the bias of every layer whose output
-is rounded later: an integer and a half is never midway between two codes, so both rules give the same
-code. Pooling, flattening and ``max(x, 0)`` in between do not disturb that, since they keep order. The
-half is part of the module and of exported graphs, never of the network's weights.
+Rounding. Torch rounds half to even where the reference rounds half up; the module adds half an accumulator
+LSB to biases, after which both are the same: see ``codesign.half_up``.
 
 Exactness. Every sum is an integer times a power of two, so a float type holds it exactly as long as the
 accumulator, with its half, fits the significand: 24 bits in float32, 53 in float64. A network whose worst
@@ -20,6 +17,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+import brevitas.config
 import brevitas.nn as qnn
 import numpy as np
 import torch
@@ -27,8 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from codesign.errors import UnsupportedLayerError
+from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
+from codesign.half_up import accumulator_bits, half_lsb, require_even_ties
 from codesign.network import (
     Conv,
     ConvTranspose,
@@ -48,40 +47,15 @@ from codesign.training.banded import banded_conv_transpose, pays
 from codesign.training.quantisers import (
     activation_quantiser,
     bias_quantiser,
-    require_exact,
     round_half_even,
     weight_quantiser,
 )
 
-__all__ = ["NetworkModule", "accumulator_bits", "build", "chip_outputs", "extract", "half_lsb"]
+__all__ = ["NetworkModule", "build", "chip_outputs", "extract"]
 
 FLOAT32_BITS: Final = 24
 _CHUNK: Final = 2048
-
-
-def half_lsb(network: Network, index: int) -> float:
-    """Half an accumulator LSB, a real value, where the output of layer ``index`` is rounded later, else 0."""
-    accumulator = network.formats[index + 1]
-    if accumulator is None:
-        return 0.0
-    for layer in network.layers[index + 1 :]:
-        if isinstance(layer, ReLU) and layer.output is not None:
-            return accumulator.scale / 2 if layer.output.fraction_bits < accumulator.fraction_bits else 0.0
-        if isinstance(layer, Conv | ConvTranspose | Dense | Sigmoid):
-            break
-    return 0.0
-
-
-def accumulator_bits(network: Network) -> int:
-    """Bits of the widest accumulator, its half LSB included; 0 without any."""
-    return max(
-        (
-            fixed.width + (half_lsb(network, index) > 0)
-            for index, (layer, fixed) in enumerate(zip(network.layers, network.formats[1:], strict=True))
-            if isinstance(layer, Conv | ConvTranspose | Dense) and fixed is not None
-        ),
-        default=0,
-    )
+_SPARE: Final = "skip_create_quant_tensor"
 
 
 class NetworkModule(nn.Module):
@@ -141,7 +115,8 @@ def build(network: Network, *, seed: int | None = None) -> NetworkModule:
         For a format that the module cannot compute exactly: truncation, wrapping, or rounding half to
         even behind an accumulator.
     """
-    _require_exact_formats(network)
+    require_even_ties(network)
+    _require_no_jit()
     with torch.random.fork_rng(devices=[]):
         module = NetworkModule(network)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
@@ -186,39 +161,13 @@ def chip_outputs(module: NetworkModule, inputs: NDArray[Any]) -> NDArray[np.floa
     exact = copy.deepcopy(module).double() if wide else module
     values = torch.from_numpy(np.asarray(inputs, dtype=np.float64 if wide else np.float32))
     with torch.no_grad():
-        chunks = [exact.chip(chunk) for chunk in values.split(_CHUNK)]
+        chunks = [exact.chip(values[start : start + _CHUNK]) for start in range(0, len(values), _CHUNK)]
     return torch.cat(chunks).double().numpy()
 
 
-def _require_exact_formats(network: Network) -> None:
-    if network.input_format is not None:
-        require_exact("the input", network.input_format)
-    accumulated = False
-    for layer, before in zip(network.layers, network.formats, strict=False):
-        if isinstance(layer, Conv | ConvTranspose | Dense):
-            accumulated = layer.weight is not None
-            for role in ("weight", "bias"):
-                fixed: FixedPoint | None = getattr(layer, role)
-                if fixed is not None:
-                    require_exact(f"the {role} of layer {layer.name!r}", fixed)
-        elif isinstance(layer, ReLU) and layer.output is not None:
-            assert before is not None
-            _require_exact_activation(layer, layer.output, before, accumulated)
-            accumulated = False
-
-
-def _require_exact_activation(layer: ReLU, output: FixedPoint, before: FixedPoint, accumulated: bool) -> None:
-    if output.overflow != "saturate":
-        raise UnsupportedLayerError(
-            f"layer {layer.name!r} overflows by {output.overflow!r}; training takes 'saturate'"
-        )
-    exact = "half_up" if accumulated else "half_even"
-    if before.fraction_bits > output.fraction_bits and output.rounding != exact:
-        behind = "an accumulator" if accumulated else "an edge that is rounded already"
-        raise UnsupportedLayerError(
-            f"layer {layer.name!r} rounds by {output.rounding!r} behind {behind}; "
-            f"training takes {exact!r} there"
-        )
+def _require_no_jit() -> None:
+    if brevitas.config.JIT_ENABLED:
+        raise ConfigError("BREVITAS_JIT is set; unset it: the quantisers here are fast without it")
 
 
 def _step(network: Network, index: int) -> nn.Module:
@@ -241,7 +190,7 @@ def _step(network: Network, index: int) -> nn.Module:
 
 
 def _affine(layer: Conv | ConvTranspose | Dense, shape: Shape, offset: float) -> nn.Module:
-    quantised = {}
+    quantised: dict[str, Any] = {}
     if layer.weight is not None and layer.bias is not None:
         quantised = {
             "weight_quant": weight_quantiser(layer.weight),
@@ -266,8 +215,8 @@ def _affine(layer: Conv | ConvTranspose | Dense, shape: Shape, offset: float) ->
 def _lean(layer: nn.Module) -> nn.Module:
     """Spare a Brevitas layer the tensors that carry formats: they are constant, and the network has them."""
     for child in layer.modules():
-        if hasattr(child, "skip_create_quant_tensor"):
-            child.skip_create_quant_tensor = True
+        if hasattr(child, _SPARE):
+            setattr(child, _SPARE, True)
     return layer
 
 
@@ -346,6 +295,8 @@ def _parameters(module: NetworkModule) -> Iterator[tuple[int, nn.Parameter, nn.P
     for index, step in enumerate(module.steps):
         affine = step if isinstance(step, nn.Linear) else getattr(step, "affine", None)
         if affine is not None:
+            assert isinstance(affine.weight, nn.Parameter)
+            assert isinstance(affine.bias, nn.Parameter)
             yield index, affine.weight, affine.bias
 
 

@@ -184,10 +184,10 @@ class _Run:
         """Rows of each step: every epoch in a new order, its last batch as small as it comes."""
         while True:
             order = torch.randperm(len(self.inputs), generator=self.generator)
-            for rows in order.split(self.recipe.batch):
+            for start in range(0, len(order), self.recipe.batch):
                 if self.step == self.recipe.steps:
                     return
-                yield rows
+                yield order[start : start + self.recipe.batch]
 
     def _update(self, rows: Tensor) -> float:
         """One step of Adam; the loss before it."""
@@ -205,11 +205,9 @@ class _Run:
     def _validation_loss(self) -> float:
         total = 0.0
         with torch.inference_mode():
-            for inputs, targets in zip(
-                self.validation_inputs.split(_VALIDATION_CHUNK),
-                self.validation_targets.split(_VALIDATION_CHUNK),
-                strict=True,
-            ):
+            for start in range(0, len(self.validation_inputs), _VALIDATION_CHUNK):
+                rows = slice(start, start + _VALIDATION_CHUNK)
+                inputs, targets = self.validation_inputs[rows], self.validation_targets[rows]
                 outputs = self.module.run(inputs).index_select(1, self.index)
                 total += len(inputs) * self.criterion(outputs, targets).item()
         return total / len(self.validation_inputs)
@@ -247,7 +245,8 @@ def _require_samples(name: str, samples: Samples, network: Network) -> None:
         raise DataError(f"there are no {name} samples; at least 1 is needed")
     if samples.inputs.shape[1:] != network.input_shape:
         raise DataError(
-            f"the {name} inputs have shape {samples.inputs.shape[1:]}, the network takes {network.input_shape}"
+            f"the {name} inputs have shape {samples.inputs.shape[1:]} each, "
+            f"the network takes {network.input_shape}"
         )
     if samples.targets.shape != (len(samples), len(samples.output_index)):
         raise DataError(

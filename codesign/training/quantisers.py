@@ -20,7 +20,6 @@ from brevitas.proxy import (
 )
 from torch import Tensor, nn
 
-from codesign.errors import UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 
 __all__ = [
@@ -28,19 +27,9 @@ __all__ = [
     "ParameterRounding",
     "activation_quantiser",
     "bias_quantiser",
-    "require_exact",
     "round_half_even",
     "weight_quantiser",
 ]
-
-
-def require_exact(owner: str, fixed: FixedPoint) -> None:
-    """Raise ``UnsupportedLayerError`` for a format that torch does not round and saturate like NumPy."""
-    if fixed.rounding != "half_even" or fixed.overflow != "saturate":
-        raise UnsupportedLayerError(
-            f"{owner} is given rounding {fixed.rounding!r} and overflow {fixed.overflow!r}; training takes "
-            "'half_even' and 'saturate' there"
-        )
 
 
 def round_half_even(values: Tensor, fixed: FixedPoint) -> Tensor:
@@ -95,7 +84,8 @@ class ParameterRounding(_Rounding):
 
     def forward(self, values: Tensor) -> tuple[Tensor, ...]:
         """Rounded values, any shape, and the format as three scalar tensors."""
-        return _StraightThrough.apply(values, self.fixed, self.offset), *self.constants
+        rounded: Tensor = _StraightThrough.apply(values, self.fixed, self.offset)  # type: ignore[no-untyped-call]
+        return rounded, *self.constants
 
 
 class ActivationRounding(_Rounding):
@@ -103,7 +93,8 @@ class ActivationRounding(_Rounding):
 
     def forward(self, values: Tensor) -> tuple[Tensor, ...]:
         """Rounded values, any shape, and the format as three scalar tensors."""
-        return _Clipped.apply(values, self.fixed), *self.constants
+        rounded: Tensor = _Clipped.apply(values, self.fixed)  # type: ignore[no-untyped-call]
+        return rounded, *self.constants
 
 
 def weight_quantiser(fixed: FixedPoint) -> type[ExtendedInjector]:
@@ -124,7 +115,7 @@ def activation_quantiser(fixed: FixedPoint) -> type[ExtendedInjector]:
 
 
 def _injector(proxy: Any, rounding: _Rounding, fixed: FixedPoint, **more: Any) -> type[ExtendedInjector]:
-    return ExtendedInjector.let(
+    injector: type[ExtendedInjector] = ExtendedInjector.let(
         proxy_class=proxy,
         tensor_quant=rounding,
         signed=fixed.signed,
@@ -132,3 +123,4 @@ def _injector(proxy: Any, rounding: _Rounding, fixed: FixedPoint, **more: Any) -
         float_to_int_impl_type=FloatToIntImplType.ROUND,
         **more,
     )
+    return injector

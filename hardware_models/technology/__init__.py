@@ -138,7 +138,8 @@ def _require_keys(name: str, table: Mapping[str, Any], allowed: tuple[str, ...])
 
 def _number(name: str, key: str, entry: Any, unit: str) -> float:
     """Value of an entry, whose unit must be this one."""
-    absent = [item for item in ("value", *TEXTS) if not (isinstance(entry, dict) and entry.get(item))]
+    given = entry if isinstance(entry, dict) else {}
+    absent = [item for item in ("value", *TEXTS) if given.get(item) in (None, "")]
     if absent:
         raise ConfigError(
             f"technology {name!r}: {key} has no {', '.join(absent)}; give value, unit, source, date"

@@ -62,6 +62,7 @@ def test_the_energy_scale_is_that_of_the_published_polynomials() -> None:
         ("value = 4.3", 'value = "4.3"', "adder_area is a number above 0, got '4.3'"),
         ("value = 4.3", "value = inf", "adder_area is a number above 0, got inf"),
         ("value = 4.3", "value = true", "adder_area is a number above 0, got True"),
+        ("value = 4.3", "value = 0", "adder_area is a number above 0, got 0"),
         ("value = 4.3\n", "", "adder_area has no value; give value, unit, source, date"),
         ("supply_v = 0.9", "supply_v = 0", "supply_v is a number above 0, got 0"),
         ("[adder_area]", "adder_area", "is not TOML: "),

@@ -79,7 +79,7 @@ def test_points_beyond_the_layer_belong_to_no_wafer() -> None:
 def test_code_of_the_electronics_is_exact_below_16_steps_and_within_a_sixteenth_above() -> None:
     parameters = replace(TUNED, noise_mip=0.0, threshold_mip=0.0)
     steps = np.arange(306 * 48).reshape(306, 48)
-    charge = (steps + 0.5) * parameters.lsb_mip
+    charge = np.asarray((steps + 0.5) * parameters.lsb_mip, dtype=np.float64)
     counts = generator._read_out(charge, parameters, np.random.default_rng(0))
     decoded = counts / (parameters.lsb_mip * 35 * generator._wafer_lattice().transverse)
     error = decoded - steps
@@ -172,7 +172,7 @@ def test_generate_refuses_an_unknown_population() -> None:
 
 def test_generate_gives_up_where_nothing_is_read() -> None:
     with pytest.raises(
-        DataError, match="200 pileup events .* left no charge; raise a rate or lower threshold_mip"
+        DataError, match=r"200 pileup events .* left no charge; raise a rate or lower threshold_mip"
     ):
         generate(1, seed=0, parameters=replace(TUNED, collisions=0))
 

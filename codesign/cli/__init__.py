@@ -1,0 +1,5 @@
+"""The command line: ``codesign``."""
+
+from codesign.cli.commands import main
+
+__all__ = ["main"]

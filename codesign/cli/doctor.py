@@ -1,0 +1,89 @@
+"""What is installed here, and which parts of codesign work with it."""
+
+import importlib.util
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+__all__ = ["examine"]
+
+PARTS = (
+    ("training", ("torch", "brevitas"), "pip install codesign"),
+    ("search", ("botorch", "gpytorch"), "pip install codesign; or --optimiser random"),
+    ("EMD", ("POT", "scipy"), "pip install codesign"),
+    ("export to ONNX", ("onnx", "qonnx", "onnxruntime"), "pip install codesign"),
+    ("pictures", ("matplotlib", "plotly"), "pip install codesign"),
+    ("worker processes", ("loky",), "pip install codesign; or --workers 1"),
+)
+MODULES = {"POT": "ot"}
+
+
+def examine() -> list[dict[str, Any]]:
+    """One row a part: what it needs, what was found, whether it works, and what to do if not."""
+    rows = [_part(name, packages, advice) for name, packages, advice in PARTS]
+    return [_python(), *rows, _accelerator(), _disk()]
+
+
+def _part(name: str, packages: tuple[str, ...], advice: str) -> dict[str, Any]:
+    found, missing = [], []
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            missing.append(package)
+            continue
+        if importlib.util.find_spec(MODULES.get(package, package)) is None:
+            missing.append(package)
+    works = not missing and _imports(packages)
+    return {
+        "part": name,
+        "needs": ", ".join(packages),
+        "found": ", ".join(found),
+        "works": works,
+        "advice": "" if works else f"{advice} (missing or broken: {', '.join(missing) or name})",
+    }
+
+
+def _imports(packages: tuple[str, ...]) -> bool:
+    try:
+        for package in packages:
+            importlib.import_module(MODULES.get(package, package))
+    except Exception:
+        return False
+    return True
+
+
+def _python() -> dict[str, Any]:
+    works = tuple(map(int, platform.python_version_tuple()[:2])) >= (3, 11)
+    advice = "" if works else "install Python 3.11 or newer"
+    found = f"{platform.python_version()}, codesign {version('codesign')}, {os.cpu_count()} cores"
+    return {"part": "Python", "needs": ">= 3.11", "found": found, "works": works, "advice": advice}
+
+
+def _accelerator() -> dict[str, Any]:
+    import torch
+
+    present = torch.cuda.is_available()
+    found = torch.cuda.get_device_name(0) if present else "none"
+    return {
+        "part": "GPU",
+        "needs": "nothing: training runs on the CPU",
+        "found": found,
+        "works": True,
+        "advice": "",
+    }
+
+
+def _disk() -> dict[str, Any]:
+    free = shutil.disk_usage(".").free / 1e9
+    works = free > 1
+    advice = "" if works else "free some space: a study of 60 designs takes some 10 MB"
+    return {
+        "part": "disk",
+        "needs": "1 GB free here",
+        "found": f"{free:.0f} GB",
+        "works": works,
+        "advice": advice,
+    }

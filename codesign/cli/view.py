@@ -1,0 +1,456 @@
+"""What the commands show people: the live view of a run, and tables with units."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from codesign.evaluation import Evaluation
+from codesign.hardware.estimate import COST_UNITS, HardwareEstimate
+from codesign.metrics import Summary
+from codesign.optimisers.problem import Survey
+from codesign.pareto import Front
+from codesign.space import Candidate
+from codesign.study import Setup, Study
+
+if TYPE_CHECKING:
+    from codesign.tasks.data_check import CheckRow
+    from codesign.tasks.wafers import Wafers
+
+__all__ = [
+    "View",
+    "print_check",
+    "print_design",
+    "print_doctor",
+    "print_estimate",
+    "print_front",
+    "print_scores",
+    "print_status",
+    "print_survey",
+    "status_data",
+    "waiting",
+]
+
+SHOWN = 10
+COLUMNS = ("operations", "area_um2", "power_mw", "latency_ns")
+
+
+def _console(*, error: bool = False) -> Console:
+    console = Console(stderr=error, highlight=False)
+    return console if console.is_terminal else Console(stderr=error, highlight=False, width=150)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """A spinner while something takes its time."""
+    with _console(error=True).status(text):
+        yield
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
+def _heading(name: str, units: Mapping[str, str]) -> str:
+    unit = units.get(name, "")
+    words = {"emd": "EMD"}.get(name, name)
+    for suffix in ("_um2", "_mw", "_ns", "_nj", "_cycles"):
+        words = words.removesuffix(suffix)
+    return f"{words}\n\\[{unit}]" if unit not in ("", "1") else words
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class View:
+    """Live progress of a run: what is training, what ended, the front so far, the time left.
+
+    Where the output is no terminal, one line a design.
+    """
+
+    def __init__(self, trials: int, setup: Setup, *, quiet: bool = False) -> None:
+        self._trials, self._setup, self._quiet = trials, setup, quiet
+        self._console = _console(error=True)
+        self._running: dict[int, tuple[Candidate, Mapping[str, float], float]] = {}
+        self._ended: list[Evaluation] = []
+        self._start = time.monotonic()
+        self._before = 0
+        self._live: Live | None = None
+
+    def __enter__(self) -> "View":
+        if self._console.is_terminal and not self._quiet:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+        elif not self._quiet:
+            recipe = self._setup.recipe
+            self._console.print(
+                f"{self._trials} designs, rung {recipe.steps} steps (batch {recipe.batch}, {recipe.schedule} "
+                f"learning rate from {recipe.learning_rate:g}), {self._setup.workers} workers"
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def resumed(self, evaluations: Sequence[Evaluation]) -> None:
+        """Designs that were there before this run."""
+        self._ended = list(evaluations)
+        self._before = len(evaluations)
+
+    def started(self, number: int, candidate: Candidate, costs: Mapping[str, float]) -> None:
+        """A design was queued."""
+        self._running[number] = (candidate, costs, time.monotonic())
+        self.tick()
+
+    def finished(self, evaluation: Evaluation) -> None:
+        """A design ended."""
+        self._running.pop(evaluation.number, None)
+        self._ended.append(evaluation)
+        if self._live is None and not self._quiet:
+            self._console.print(self._line(evaluation), soft_wrap=True)
+        self.tick()
+
+    def tick(self) -> None:
+        """Draw again."""
+        if self._live:
+            self._live.update(self._drawing())
+
+    @property
+    def _front(self) -> Front:
+        return Front.of(self._ended, self._setup.objectives)
+
+    def _left(self) -> str:
+        done = len(self._ended) - self._before
+        if done < 2:
+            return "?"
+        rate = (time.monotonic() - self._start) / done
+        return _duration(rate * max(self._trials - len(self._ended), 0))
+
+    def _line(self, evaluation: Evaluation) -> str:
+        values = [f"{len(self._ended):>3}/{self._trials}", evaluation.candidate.digest[:8]]
+        values.append(f"{evaluation.steps:>5} steps")
+        if evaluation.ok:
+            score = self._setup.objectives[0].name
+            values.append(f"{score} {evaluation.value(score):.3f}")
+        else:
+            values.append(f"{evaluation.status}: {evaluation.reason}")
+        values += [
+            f"{name} {_number(evaluation.costs[name])}" for name in ("operations", "area_um2", "power_mw")
+        ]
+        return "  ".join([*values, f"front {len(self._front)}", f"left {self._left()}"])
+
+    def _drawing(self) -> Group:
+        front = self._front
+        progress = Progress(
+            TextColumn("[bold]designs"), BarColumn(40), MofNCompleteColumn(), TextColumn("{task.description}")
+        )
+        elapsed = _duration(time.monotonic() - self._start)
+        progress.add_task(
+            f"front {len(front)} designs, elapsed {elapsed}, left {self._left()}",
+            total=self._trials,
+            completed=len(self._ended),
+        )
+        score = self._setup.objectives[0].name
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for name in ("design", "digest", "rung", score, *COLUMNS[:3], "state"):
+            unit = {**COST_UNITS, **self._setup.task.metrics}
+            table.add_column(_heading(name, unit), justify="left" if name in ("digest", "state") else "right")
+        best = {evaluation.number for evaluation in front}
+        for evaluation in self._ended[-SHOWN:]:
+            state = "[red]on the front" if evaluation.number in best else str(evaluation.status)
+            value = f"{evaluation.value(score):.3f}" if evaluation.ok else "-"
+            self._row(
+                table,
+                evaluation.number,
+                evaluation.candidate,
+                evaluation.steps,
+                value,
+                evaluation.costs,
+                state,
+            )
+        for number, (candidate, costs, since) in sorted(self._running.items()):
+            state = f"[cyan]under way, {_duration(time.monotonic() - since)}"
+            self._row(table, number, candidate, self._setup.recipe.steps, "...", costs, state)
+        return Group(progress, table)
+
+    @staticmethod
+    def _row(
+        table: Table,
+        number: int,
+        candidate: Candidate,
+        steps: int,
+        value: str,
+        costs: Mapping[str, float],
+        state: str,
+    ) -> None:
+        cells = [_number(costs[name]) for name in COLUMNS[:3]]
+        table.add_row(str(number), candidate.digest[:8], f"{steps} steps", value, *cells, state)
+
+
+def print_front(study: Study) -> None:
+    """The front beside the baseline, one line a design, every column with its unit."""
+    front, baseline, units = study.front(), study.baseline, study.units
+    score = [goal.name for goal in front.objectives if goal.name not in COST_UNITS]
+    names = list(dict.fromkeys([*score, *(goal.name for goal in front.objectives), *COLUMNS]))
+    compared = [name for name in names if name in ("emd", "operations", "area_um2", "power_mw")]
+    table = Table(title=f"Front of {study.folder}: {_counts(study)}", title_justify="left")
+    for name in ("design", "digest"):
+        table.add_column(name, justify="right" if name == "design" else "left")
+    for name in names:
+        table.add_column(_heading(name, units), justify="right")
+    for name in compared:
+        table.add_column(f"{_heading(name, {})}\n/ baseline", justify="right", style="cyan")
+    rows = front.rows(baseline)
+    for row in rows:
+        table.add_row(*_cells(row, names, compared))
+    if baseline is not None and baseline.candidate.digest not in {row["digest"] for row in rows}:
+        table.add_section()
+        values = {**baseline.costs, **{name: item.mean for name, item in baseline.metrics.items()}}
+        row = {"number": "baseline", "digest": baseline.candidate.digest, **values}
+        table.add_row(*_cells(row, names, []), *["" for _ in compared])
+    console = _console()
+    console.print(table)
+    console.print(
+        f"Reference point {', '.join(_number(value) for value in front.reference)}; "
+        f"hypervolume {_number(front.hypervolume)}. EMD in sensor cells. "
+        f"Costs: {study.meta['model']} on {study.meta['device']['technology']} at "
+        f"{study.meta['device']['clock_mhz']:g} MHz, predicted. Training: {_recipe(study)}."
+    )
+    if baseline is not None and not baseline.ok:
+        console.print(f"The baseline was not trained ({baseline.status}: {baseline.reason}): no EMD ratio.")
+
+
+def _cells(row: Mapping[str, Any], names: Sequence[str], compared: Sequence[str]) -> list[str]:
+    cells = [str(row["number"]), str(row["digest"])]
+    cells += [
+        f"{row[name]:.4f}" if name == "emd" and name in row else _number(row.get(name)) for name in names
+    ]
+    return cells + [f"{row[f'{name}_ratio']:.3f}" if f"{name}_ratio" in row else "-" for name in compared]
+
+
+def _recipe(study: Study) -> str:
+    recipe = study.meta["recipe"]
+    return (
+        f"{recipe['steps']} steps, batch {recipe['batch']}, {recipe['schedule']} learning rate from "
+        f"{recipe['learning_rate']:g}, last bias from {recipe['output_bias']:.3g}"
+    )
+
+
+def _counts(study: Study) -> str:
+    evaluations = study.evaluations
+    kinds = dict.fromkeys(evaluation.status for evaluation in evaluations)
+    parts = [f"{sum(e.status == kind for e in evaluations)} {kind}" for kind in kinds]
+    return f"{len(study.front())} of {len(evaluations)} designs ({', '.join(parts)})"
+
+
+def status_data(study: Study) -> dict[str, Any]:
+    """How far a study is, as plain data."""
+    proposals = study.store.proposals()
+    evaluations = [evaluation for *_, evaluation in proposals if evaluation is not None]
+    front = study.front()
+    planned = (study.meta.get("config") or {}).get("trials")
+    return {
+        "folder": str(study.folder),
+        "proposed": len(proposals),
+        "finished": len(evaluations),
+        "planned": planned,
+        "by_status": {
+            kind: sum(e.status == kind for e in evaluations)
+            for kind in sorted({e.status for e in evaluations})
+        },
+        "front": [evaluation.candidate.digest for evaluation in front],
+        "hypervolume": front.hypervolume,
+        "reference": list(front.reference),
+        "objectives": [goal.to_dict() for goal in study.objectives],
+        "cpu_seconds": sum(evaluation.seconds for evaluation in evaluations),
+        "steps": sum(evaluation.steps for evaluation in evaluations),
+        "version": study.meta["version"],
+        "seed": study.meta["seed"],
+        "optimiser": study.meta["optimiser"],
+    }
+
+
+def print_status(study: Study, data: Mapping[str, Any]) -> None:
+    """How far a study is, and every design in a line."""
+    console, score = _console(), study.objectives[0].name
+    best = set(data["front"])
+    table = Table(title=f"{study.folder}: {_counts(study)}", title_justify="left")
+    for name in ("design", "digest", "from", "state", "rung", score, *COLUMNS[:3], "CPU\n[s]"):
+        table.add_column(
+            _heading(name, study.units), justify="left" if name in ("digest", "from", "state") else "right"
+        )
+    for number, candidate, origin, evaluation in study.store.proposals():
+        if evaluation is None:
+            table.add_row(str(number), candidate.digest, origin, "under way or interrupted")
+            continue
+        state = "on the front" if candidate.digest in best else evaluation.status
+        value = f"{evaluation.value(score):.4f}" if evaluation.ok else "-"
+        cells = [_number(evaluation.costs.get(name)) for name in COLUMNS[:3]]
+        table.add_row(
+            str(number),
+            candidate.digest,
+            origin,
+            state,
+            f"{evaluation.steps} steps",
+            value,
+            *cells,
+            f"{evaluation.seconds:.1f}",
+        )
+    console.print(table)
+    for evaluation in study.evaluations:
+        if not evaluation.ok:
+            console.print(
+                f"{evaluation.number} {evaluation.candidate.digest} {evaluation.status}: {evaluation.reason}"
+            )
+    console.print(
+        f"{data['finished']} of {data['planned'] or data['proposed']} designs, {data['steps']:,} steps, "
+        f"{_duration(data['cpu_seconds'])} CPU time in training and scoring; "
+        f"{data['optimiser']}, seed {data['seed']}."
+    )
+
+
+def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> None:
+    """Everything known of one design."""
+    console, baseline = _console(), study.baseline
+    title = f"[bold]Design {evaluation.number}, {evaluation.candidate.digest}[/]"
+    console.print(f"{title}: {evaluation.status} {evaluation.reason}")
+    console.print(
+        f"proposed by {evaluation.origin}; rung {evaluation.steps} steps ({evaluation.epochs:.1f} epochs), "
+        f"seed {evaluation.seed}, {evaluation.seconds:.1f} s CPU"
+    )
+    table = Table("parameter", "value", title="Candidate", title_justify="left")
+    for name, value in evaluation.candidate.values.items():
+        table.add_row(name, str(value))
+    console.print(table)
+    table = Table("value", "unit", title="Values", title_justify="left")
+    for heading in ("mean", "spread over wafers", "error of the mean", "/ baseline"):
+        table.add_column(heading, justify="right")
+    for name, summary in evaluation.metrics.items():
+        cells = [f"{value:.5g}" for value in (summary.mean, summary.std, summary.stderr)]
+        table.add_row(name, study.units.get(name, ""), *cells, _ratio(evaluation, baseline, name))
+    table.add_section()
+    for name, value in evaluation.costs.items():
+        table.add_row(
+            name, study.units.get(name, ""), _number(value), "", "", _ratio(evaluation, baseline, name)
+        )
+    console.print(table)
+    if network:
+        console.print(f"Network with weights: {network}")
+
+
+def _ratio(evaluation: Evaluation, baseline: Evaluation | None, name: str) -> str:
+    if baseline is None or not (name in baseline.metrics or name in baseline.costs):
+        return "-"
+    reference = baseline.value(name)
+    return f"{evaluation.value(name) / reference:.3f}" if reference else "-"
+
+
+def print_estimate(found: HardwareEstimate, effective: int | None) -> None:
+    """Predicted cost in total and by layer."""
+    console = _console()
+    title = f"Estimate by {found.model} on {found.technology} at {found.clock_mhz:g} MHz (predicted)"
+    layers = {name: dict(costs) for name, costs in found.by_layer.items()}
+    columns = list(dict.fromkeys(name for costs in layers.values() for name in costs))
+    table = Table("layer", title=title, title_justify="left")
+    for name in columns:
+        table.add_column(_heading(name, COST_UNITS), justify="right")
+    for layer, costs in layers.items():
+        table.add_row(layer, *[_number(costs.get(name)) for name in columns])
+    table.add_section()
+    total = found.costs()
+    table.add_row("total", *[_number(total.get(name)) for name in columns], style="bold")
+    console.print(table)
+    console.print(
+        f"latency {found.latency_cycles} cycles = {found.latency_ns:g} ns, an inference each "
+        f"{found.initiation_interval} cycle(s); effective BOPs: {_number(effective)}"
+        f"{'' if effective is not None else ' (known once trained)'}"
+    )
+    console.print(found.covers, soft_wrap=True)
+
+
+def print_scores(scores: Mapping[str, Summary], units: Mapping[str, str], source: str) -> None:
+    """Every metric with its spread."""
+    table = Table("metric", "unit", title=f"Scores on {source}", title_justify="left")
+    for heading in ("mean", "spread over wafers", "error of the mean", "wafers"):
+        table.add_column(heading, justify="right")
+    for name, item in scores.items():
+        table.add_row(
+            name,
+            units.get(name, ""),
+            f"{item.mean:.6g}",
+            f"{item.std:.6g}",
+            f"{item.stderr:.2g}",
+            f"{item.n:,}",
+        )
+    _console().print(table)
+
+
+def print_check(wafers: "Wafers", rows: Sequence["CheckRow"]) -> None:
+    """Published or measured figures beside those of the data at hand."""
+    console = _console()
+    console.print(
+        f"{wafers.source}: {len(wafers):,} wafers with charge, {wafers.dropped_empty:,} empty ones dropped"
+    )
+    for population in dict.fromkeys(row.population for row in rows):
+        group = [row for row in rows if row.population == population]
+        table = Table("observable", title=f"{population} ({group[0].source})", title_justify="left")
+        for heading in ("reference", "here", "difference", "ratio", "accepted"):
+            table.add_column(heading, justify="right")
+        table.add_column("")
+        for row in group:
+            band = f"{row.accepted[0]:.4g} to {row.accepted[1]:.4g}" if row.accepted else ""
+            verdict = {True: "[green]ok", False: "[red]outside", None: ""}[row.ok]
+            cells = [f"{value:.4g}" for value in (row.reference, row.value, row.difference, row.ratio)]
+            table.add_row(row.observable, *cells, band, verdict)
+        console.print(table)
+    judged = [row for row in rows if row.ok is not None]
+    console.print(
+        f"{sum(bool(row.ok) for row in judged)} of {len(judged)} figures with a tolerance are within it."
+    )
+
+
+def print_survey(setup: Setup, survey: Survey, baseline: Mapping[str, float]) -> None:
+    """What is known of a search before any training."""
+    console, bounds = _console(), {goal.name: goal.budget for goal in setup.problem.bounded}
+    table = Table(
+        "cost", title=f"Space {setup.definition.SPACE.name}: {survey.size:,} designs", title_justify="left"
+    )
+    for heading in ("unit", "lowest", "highest", "baseline", "budget"):
+        table.add_column(heading, justify="right")
+    for name, (low, high) in survey.ranges.items():
+        table.add_row(
+            name,
+            COST_UNITS[name],
+            _number(low),
+            _number(high),
+            _number(baseline.get(name)),
+            _number(bounds.get(name)),
+        )
+    console.print(table)
+    console.print(
+        f"Within the budgets: {100 * survey.share:.3g} % of all designs "
+        f"(+- {100 * survey.share_error:.2g} %, from {survey.drawn:,} uniform draws). Nothing was trained."
+    )
+
+
+def print_doctor(checks: Sequence[Mapping[str, Any]]) -> None:
+    """What works here."""
+    table = Table("part", "needs", "found", "works", "what to do")
+    for check in checks:
+        works = "[green]yes" if check["works"] else "[red]no"
+        table.add_row(check["part"], check["needs"], check["found"] or "-", works, check["advice"])
+    _console().print(table)
