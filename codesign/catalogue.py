@@ -52,7 +52,11 @@ def search_space(given: str | SpaceDefinition) -> SpaceDefinition:
 
 def hardware_model(given: str | HardwareModel) -> HardwareModel:
     """A hardware model: by name, or the object itself."""
-    model = load("hardware_models", given)() if isinstance(given, str) else given
+    model: Any = given
+    if isinstance(given, str):
+        model = _guarded(given, load("hardware_models", given))
+    if not (callable(getattr(model, "price", None)) and callable(getattr(model, "estimate", None))):
+        raise ConfigError(f"hardware model {given!r} has no price and estimate; name a class that has")
     return cast(HardwareModel, model)
 
 
@@ -78,5 +82,5 @@ def _guarded(name: str, action: Any) -> Any:
         return action()
     except CodesignError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"cannot load {name}: {type(error).__name__}: {error}") from error

@@ -1,12 +1,13 @@
 """Study files and plain arguments to studies: the edge where names become objects and input is checked."""
 
+import inspect
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_call
 
 from codesign import catalogue
 from codesign.errors import ConfigError, StoreError
@@ -88,7 +89,6 @@ class StudyConfig(_Strict):
         workers = self.workers or default_workers()
         return Setup(
             definition=space or catalogue.search_space(self.space),
-            task=task or _task(self.task, self.data),
             objectives=tuple(Objective.parse(text) for text in self.objectives),
             limits=tuple(Objective.parse(text) for text in self.limits),
             model=model or catalogue.hardware_model(self.device.model),
@@ -98,6 +98,7 @@ class StudyConfig(_Strict):
             seed=self.seed,
             workers=workers,
             in_flight=self.in_flight or max(4, workers),
+            task=task or _task(self.task, self.data),  # last: it may read or make much data
         )
 
 
@@ -111,16 +112,20 @@ def parse_study(values: Mapping[str, Any], source: str) -> StudyConfig:
     try:
         return StudyConfig.model_validate(values)
     except ValidationError as error:
-        faults = [_fault(fault) for fault in error.errors()]
-        raise ConfigError(f"{source}: " + "; ".join(faults)) from None
+        raise ConfigError(f"{source}: {_faults(error)}") from None
 
 
-def _fault(fault: Any) -> str:
+def _faults(error: ValidationError, options: Iterable[str] = ()) -> str:
+    """What is wrong with which key; ``options`` are the known ones where they are no study file's."""
+    return "; ".join(_fault(fault, options) for fault in error.errors())
+
+
+def _fault(fault: Any, options: Iterable[str]) -> str:
     place = ".".join(map(str, fault["loc"]))
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         table: Any = {"recipe": RecipeConfig, "device": DeviceConfig}.get(str(fault["loc"][0]), StudyConfig)
-        return f"unknown key {place!r}; known are {', '.join(table.model_fields)}"
-    if fault["type"] == "missing":
+        return f"unknown key {place!r}; known are {', '.join(options or table.model_fields)}"
+    if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"key {place!r} is missing"
     return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
 
@@ -135,18 +140,32 @@ def load_study_file(path: str | Path) -> StudyConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     config = parse_study(values, str(path))
-    data = dict(config.data)
-    if isinstance(data.get("path"), str):
-        data["path"] = str((path.parent / data["path"]).resolve())
-    space = str((path.parent / config.space).resolve()) if config.space.endswith(".py") else config.space
-    return config.model_copy(update={"data": data, "space": space})
+    here = _resolved(config, path.parent)
+    return here.model_copy(update={"out": str((path.parent / config.out).resolve())} if config.out else {})
+
+
+def _resolved(config: StudyConfig, folder: Path) -> StudyConfig:
+    """The same with absolute paths of data and space; what was relative is relative to ``folder``."""
+    update: dict[str, Any] = {}
+    if isinstance(config.data.get("path"), str | Path):
+        update["data"] = {**config.data, "path": str((folder / config.data["path"]).resolve())}
+    if config.space.endswith(".py"):
+        update["space"] = str((folder / config.space).resolve())
+    return config.model_copy(update=update)
 
 
 def _task(name: str, options: Mapping[str, Any]) -> Task:
-    kind = catalogue.load("tasks", name)
+    """Make a task; its options are checked against the annotations of its ``from_options``."""
+    make = getattr(catalogue.load("tasks", name), "from_options", None)
+    if not callable(make):
+        raise ConfigError(f"task {name!r} has no from_options(**options); name a class that has")
+    strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
     try:
-        task: Task = kind.from_options(**options)
-    except TypeError as error:
+        task: Task = validate_call(config=strict)(make)(**options)
+    except ValidationError as error:
+        faults = _faults(error, inspect.signature(make).parameters)
+        raise ConfigError(f"data of task {name!r}: {faults}") from None
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"data of task {name!r}: {error}") from error
     return task
 
@@ -212,7 +231,7 @@ def run(
     >>> study = run(space="econt", objectives=["emd", "area_um2<=2e6"], trials=20)  # doctest: +SKIP
     >>> study.front()  # doctest: +SKIP
     """
-    options = dict(data) if isinstance(data, Mapping) else {"path": str(Path(data).resolve())} if data else {}
+    options = dict(data) if isinstance(data, Mapping) else {"path": data} if data else {}
     name = space if isinstance(space, str) else space.SPACE.name
     chosen = device or Device()
     config = parse_study(
@@ -235,6 +254,7 @@ def run(
         },
         "codesign.run",
     )
+    config = _resolved(config, Path.cwd())
     setup = config.setup(
         None if isinstance(space, str) else catalogue.search_space(space),
         None if isinstance(task, str) else task,
@@ -258,7 +278,7 @@ def start(
     """
     folder = Path(out or config.out or f"runs/{setup.definition.SPACE.name}-{setup.seed}")
     if not (folder / "study.sqlite").exists():
-        whole = config.model_copy(update={"in_flight": setup.in_flight})
+        whole = _resolved(config, Path.cwd()).model_copy(update={"in_flight": setup.in_flight})
         Study.create(folder, setup, whole.model_dump(exclude_unset=True) if by_name else None).close()
     return go_on(folder, setup, config.trials, watcher)
 

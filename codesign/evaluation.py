@@ -58,8 +58,9 @@ class Evaluation:
     curve: tuple[tuple[int, float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        """Freeze the mappings."""
-        assert self.status in get_args(Status)
+        """Reject an unknown status; freeze the mappings."""
+        if self.status not in get_args(Status):
+            raise ValueError(f"status is one of {', '.join(get_args(Status))}, got {self.status!r}")
         object.__setattr__(self, "metrics", MappingProxyType(dict(self.metrics)))
         object.__setattr__(self, "costs", MappingProxyType(dict(self.costs)))
 

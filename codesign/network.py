@@ -297,8 +297,8 @@ class Network:
 
     @property
     def fitted(self) -> bool:
-        """Whether the network has weights."""
-        return bool(self.weights)
+        """Whether the network has all the weights it needs."""
+        return bool(self.weights) or self.parameter_count() == 0
 
     @property
     def chip(self) -> "Network":

@@ -1,5 +1,6 @@
 """What a study minimises or maximises, and the budgets it keeps."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -32,9 +33,14 @@ class Objective:
     budget: float | None = None
 
     def __post_init__(self) -> None:
-        """Reject an unknown sense."""
+        """Reject an unknown sense and a budget that is no number; make the budget a plain float."""
         if self.sense not in ("min", "max"):
             raise ConfigError(f"objective {self.name!r}: sense is 'min' or 'max', got {self.sense!r}")
+        if self.budget is None:
+            return
+        if not math.isfinite(self.budget):
+            raise ConfigError(f"objective {self.name!r}: a budget is a finite number, got {self.budget}")
+        object.__setattr__(self, "budget", float(self.budget))
 
     @property
     def sign(self) -> int:

@@ -71,20 +71,20 @@ def adrs(front: Points, found: Points) -> float:
     Parameters
     ----------
     front, found
-        Shapes ``(r, m)`` and ``(n, m)``, positive, minimised.
+        Shapes ``(r, m)`` and ``(n, m)``, positive, minimised. Infinite if nothing was found.
     """
     excess = (found[None, :, :] - front[:, None, :]) / front[:, None, :]
-    return float(np.maximum(excess.max(axis=2), 0.0).min(axis=1).mean())
+    return float(np.maximum(excess.max(axis=2), 0.0).min(axis=1, initial=np.inf).mean())
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The evaluations that none dominates, cheapest of the last objective last.
+    """The evaluations that none dominates.
 
     Parameters
     ----------
     evaluations
-        On the front, ordered by the first objective.
+        On the front, the best of the first objective first.
     objectives
         What is traded.
     reference
@@ -124,9 +124,10 @@ class Front:
         ]
         signs = np.array([goal.sign for goal in objectives], dtype=np.float64)
         if not kept:
-            return cls((), objectives, tuple(reference or ()), 0.0)
+            corner = () if reference is None else tuple(map(float, reference))
+            return cls((), objectives, corner, 0.0)
         costs = np.array([evaluation.minimised(objectives) for evaluation in kept])
-        corner = (
+        bound = (
             costs.max(axis=0) + 0.1 * np.ptp(costs, axis=0)
             if reference is None
             else signs * np.asarray(reference, dtype=np.float64)
@@ -135,8 +136,8 @@ class Front:
         return cls(
             tuple(kept[index] for index in best),
             objectives,
-            tuple(float(value) for value in signs * corner),
-            hypervolume(costs, corner),
+            tuple(float(value) for value in signs * bound),
+            hypervolume(costs, bound),
         )
 
     def __len__(self) -> int:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -61,7 +61,8 @@ def _panel(
     x, y = _points(front.evaluations, cost, score)
     if len(front.objectives) == 2:
         order = np.argsort(x)
-        axes.step(x[order], y[order], where="post", color=FRONT, linewidth=1.2)
+        where: Literal["post", "pre"] = "post" if goals[1].sense == "min" else "pre"
+        axes.step(x[order], y[order], where=where, color=FRONT, linewidth=1.2)
     axes.scatter(x, y, s=34, color=FRONT, zorder=3)
     for evaluation, left, up in zip(front.evaluations, x, y, strict=True):
         axes.annotate(
@@ -74,8 +75,7 @@ def _panel(
             "baseline", (x[0], y[0]), (8, -12), textcoords="offset points", fontsize=9, color=REFERENCE
         )
     axes.set(xlabel=_label(cost, units), ylabel=_label(score, units))
-    values = np.array([evaluation.value(cost) for evaluation in trained])
-    if len(values) and values.min() > 0 and values.max() > 5 * values.min():
+    if _wide(trained, cost):
         axes.set_xscale("log")
     axes.set_title(f"{len(trained)} designs trained, {len(front)} on the front (red, numbered)", fontsize=9)
     axes.grid(alpha=0.25)
@@ -86,6 +86,12 @@ def _points(evaluations: Sequence[Evaluation], cost: str, score: str) -> tuple[A
         np.array([evaluation.value(cost) for evaluation in evaluations]),
         np.array([evaluation.value(score) for evaluation in evaluations]),
     )
+
+
+def _wide(evaluations: Sequence[Evaluation], name: str) -> bool:
+    """Whether a value is drawn on a logarithmic axis."""
+    values = [evaluation.value(name) for evaluation in evaluations]
+    return bool(values) and min(values) > 0 and max(values) > 5 * min(values)
 
 
 def _label(name: str, units: Mapping[str, str]) -> str:
@@ -112,9 +118,10 @@ def front_html(
     from plotly.subplots import make_subplots
 
     units = units or {}
-    score, costs = front.objectives[0].name, [goal.name for goal in front.objectives[1:]]
+    score, costs = front.objectives[0].name, front.objectives[1:]
     figure = make_subplots(1, len(costs), horizontal_spacing=0.08)
-    others = [e for e in history if e.ok and e not in front.evaluations and e is not baseline]
+    trained = [e for e in history if e.ok]
+    others = [e for e in trained if e not in front.evaluations and e != baseline]
     groups = [
         ("other designs", others, {"color": OTHER, "size": 7, "opacity": 0.7}, "markers"),
         (
@@ -130,7 +137,8 @@ def front_html(
             "markers",
         ),
     ]
-    for column, cost in enumerate(costs, start=1):
+    for column, goal in enumerate(costs, start=1):
+        cost = goal.name
         for name, members, marker, mode in groups:
             members = sorted(members, key=lambda e: e.value(cost))
             x, y = _points(members, cost, score)
@@ -142,16 +150,17 @@ def front_html(
                 showlegend=column == 1,
                 mode=mode,
                 marker=marker,
-                line={"shape": "hv", "width": 1},
+                line={"shape": "hv" if goal.sense == "min" else "vh", "width": 1},
                 hovertext=[_hover(evaluation, front.objectives, units) for evaluation in members],
                 hoverinfo="text",
             )
             figure.add_trace(trace, 1, column)
-        figure.update_xaxes(title=_label(cost, units), type="log", row=1, col=column)
+        scale = "log" if _wide(trained, cost) else "linear"
+        figure.update_xaxes(title=_label(cost, units), type=scale, row=1, col=column)
         figure.update_yaxes(title=_label(score, units), row=1, col=column)
     figure.update_layout(
         template="plotly_white",
-        title=f"Pareto front: {len(front)} of {len(others) + len(front)} designs",
+        title=f"Pareto front: {len(front)} of {len(trained)} designs",
         height=640,
     )
     return str(figure.to_html(include_plotlyjs=True, full_html=True, div_id="front"))

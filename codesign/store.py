@@ -44,7 +44,10 @@ CREATE TABLE evaluations (
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: beside first, then renamed; raise ``OutputError`` if that fails."""
+    """Write a file whole or not at all: beside first, then renamed; raise ``OutputError`` if that fails.
+
+    Whatever stops it, an interrupt from the keyboard included, nothing is left beside.
+    """
     data = content.encode() if isinstance(content, str) else content
     beside = None
     try:
@@ -56,10 +59,12 @@ def write_file(path: Path, content: str | bytes) -> None:
             os.fsync(stream.fileno())
         Path(beside).chmod(0o644)
         Path(beside).replace(path)
-    except OSError as error:
+    except BaseException as error:
         if beside is not None:
             Path(beside).unlink(missing_ok=True)
-        raise OutputError(_explain(path, error)) from error
+        if isinstance(error, OSError):
+            raise OutputError(_explain(path, error)) from error
+        raise
 
 
 def _explain(path: Path, error: Exception) -> str:
@@ -71,16 +76,20 @@ def _explain(path: Path, error: Exception) -> str:
 
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """Errors of SQLite in words."""
+    """Errors of SQLite, and of rows that do not hold what was written, in words."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         text = str(error)
         if "full" in text or "I/O" in text:
             raise OutputError(f"no room to write {path}: {text}; {AFTER_FULL}") from error
-        if "readonly" in text or "unable to open" in text:
+        if "readonly" in text:
             raise OutputError(f"cannot write {path}: {text}; choose a folder that can be written") from error
+        if "unable to open" in text:
+            raise StoreError(f"cannot open {path}: {text}; see who may read it and its folder") from error
         raise StoreError(f"{path} is no study of codesign or is damaged: {text}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
 class Store:
@@ -95,32 +104,28 @@ class Store:
     def create(cls, folder: str | Path, meta: Mapping[str, Any]) -> "Store":
         """Make a new study; raise ``StoreError`` if the folder holds one already."""
         folder = Path(folder)
-        if (folder / DATABASE).exists():
-            raise StoreError(
-                f"{folder} already holds a study; `codesign resume {folder}` goes on with it, "
-                "or choose another folder"
-            )
+        _require_no_study(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(_explain(folder, error)) from error
+        rows = [(key, json.dumps(value)) for key, value in {**meta, "schema": SCHEMA_VERSION}.items()]
         lock = _locked(folder)
         beside = folder / f".{DATABASE}"
         try:
-            beside.unlink(missing_ok=True)
+            _require_no_study(folder)  # again, now that no other process can make one
+            for left in (beside, *folder.glob(f"{DATABASE}-*")):  # a log without its file would be replayed
+                left.unlink(missing_ok=True)
             with _disk_errors(beside), closing(sqlite3.connect(beside)) as connection:
                 connection.executescript(_TABLES)
-                rows = {**meta, "schema": SCHEMA_VERSION}
-                connection.executemany(
-                    "INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in rows.items()]
-                )
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
                 connection.commit()
             beside.replace(folder / DATABASE)
+            return cls(folder, _writer(folder / DATABASE), lock)
         except BaseException:
             beside.unlink(missing_ok=True)
             lock.release()
             raise
-        return cls(folder, _writer(folder / DATABASE), lock)
 
     @classmethod
     def open(cls, folder: str | Path) -> "Store":
@@ -128,7 +133,11 @@ class Store:
         folder = Path(folder)
         cls.read(folder).close()
         lock = _locked(folder)
-        return cls(folder, _writer(folder / DATABASE), lock)
+        try:
+            return cls(folder, _writer(folder / DATABASE), lock)
+        except BaseException:
+            lock.release()
+            raise
 
     @classmethod
     def read(cls, folder: str | Path) -> "Store":
@@ -199,15 +208,15 @@ class Store:
             rows = self._connection.execute(
                 "SELECT number, candidate, origin, record FROM evaluations ORDER BY number"
             ).fetchall()
-        return [
-            (
-                number,
-                Candidate(json.loads(candidate)),
-                origin,
-                Evaluation.from_dict(json.loads(record)) if record else None,
-            )
-            for number, candidate, origin, record in rows
-        ]
+            return [
+                (
+                    number,
+                    Candidate(json.loads(candidate)),
+                    origin,
+                    Evaluation.from_dict(json.loads(record)) if record else None,
+                )
+                for number, candidate, origin, record in rows
+            ]
 
     def evaluations(self) -> list[Evaluation]:
         """Finished evaluations, in order of proposal."""
@@ -241,11 +250,23 @@ class Store:
             self._connection.execute(statement, values)
 
 
+def _require_no_study(folder: Path) -> None:
+    if (folder / DATABASE).exists():
+        raise StoreError(
+            f"{folder} already holds a study; `codesign resume {folder}` goes on with it, "
+            "or choose another folder"
+        )
+
+
 def _writer(path: Path) -> sqlite3.Connection:
     with _disk_errors(path):
         connection = sqlite3.connect(path)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
@@ -257,6 +278,6 @@ def _locked(folder: Path) -> FileLock:
         raise StoreError(
             f"{folder} is being written by another codesign process; wait for it or stop it"
         ) from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # the latter: a file system that knows no locks
         raise OutputError(_explain(folder, error)) from error
     return lock

@@ -1,8 +1,12 @@
 """Fixtures of all tests."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
+import cloudpickle
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,3 +19,16 @@ def reference_data() -> Path:
     if not (folder / "golden" / "reference_metrics.npz").exists():
         pytest.skip("reference data absent: set CODESIGN_REFERENCE_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The smallest space and task: ``tests/tiny.py``."""
+    specification = importlib.util.spec_from_file_location("tiny", ROOT / "tests" / "tiny.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["tiny"] = module
+    specification.loader.exec_module(module)
+    cloudpickle.register_pickle_by_value(module)
+    return module

@@ -174,6 +174,20 @@ def test_every_changed_value_is_a_neighbour_and_every_insertion_can_be_undone(
             assert centre in space.neighbours(other)
 
 
+def test_an_inserted_layer_is_the_default_one_or_a_copy_of_one_beside_it() -> None:
+    centre = UNLIMITED.candidate({"units_1": 2, "kind_1": "b", "units_2": 3, "kind_2": "a"})
+    near = UNLIMITED.neighbours(centre)
+    deeper = {tuple(_layers(FREE, other.values)) for other in near if other["layers"] == 3}
+    first, second, default = (2, "b"), (3, "a"), (1, "a")
+    assert deeper == {
+        (default, first, second),
+        (first, default, second),
+        (first, second, default),
+        (first, first, second),
+        (first, second, second),
+    }
+
+
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 def test_every_candidate_can_be_reached_by_neighbours(space: SearchSpace) -> None:
     start = next(space.enumerate())
@@ -194,6 +208,13 @@ def test_two_spellings_of_a_network_have_one_digest() -> None:
         {"rate": 1, "units_3": 0, "units_1": 2, "units_2": 0},
     )
     assert len({SMALL.candidate(values).digest for values in spellings}) == 1
+
+
+def test_the_digest_does_not_depend_on_the_order_of_the_values() -> None:
+    candidate = SMALL.candidate({"units_1": 2})
+    turned = Candidate(dict(reversed(candidate.values.items())))
+    assert turned == candidate
+    assert turned.digest == candidate.digest
 
 
 def test_a_candidate_lists_what_exists_in_the_order_of_the_space() -> None:

@@ -18,7 +18,7 @@ __all__ = ["Optimiser", "Problem", "Proposal", "Survey"]
 Codes = NDArray[np.int16]
 CHUNK = 4096
 DRAWS = 32
-WALKS = 64
+REACH = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Survey:
 
     ``size`` counts the candidates exactly; ``ranges`` holds the lowest and highest cost found by descent;
     ``share`` is the part of all candidates within the budgets, estimated on ``drawn`` uniform draws with the
-    standard error ``share_error``.
+    error ``share_error``: half of Wilson's interval of one standard deviation, so never 0.
     """
 
     size: int
@@ -137,41 +137,47 @@ class Problem:
         kept: list[Codes] = []
         for _ in range(DRAWS):
             if len(kept) >= count:
-                return np.array(kept[:count])
+                break
             rows = self.space.sample_codes(CHUNK, rng, balanced=True)
             self._keep_new(rows, seen, kept)
-        self._search_new(count, rng, seen, kept)
+        else:
+            self._search_new(count, rng, seen, kept)
         return np.array(kept[:count], dtype=np.int16).reshape(-1, len(self.space.columns))
 
     def _keep_new(self, rows: Codes, seen: set[bytes], kept: list[Codes]) -> None:
-        for row in rows[self.feasible(rows)]:
-            key = row.tobytes()
-            if key not in seen:
-                seen.add(key)
-                kept.append(row)
+        """Append those rows within budget that were not seen, and mark all as seen: none is priced twice."""
+        fresh = np.array(_unseen(rows, seen), dtype=np.int16).reshape(-1, rows.shape[1])
+        if len(fresh):
+            kept += list(fresh[self.feasible(fresh)])
 
     def _search_new(self, count: int, rng: np.random.Generator, seen: set[bytes], kept: list[Codes]) -> None:
-        """Where chance finds too few: everything if the space is small, else walks inside the budgets."""
+        """Where chance finds too few: everything if the space is small, else the surroundings of the best.
+
+        Those are the rows within budget that neighbours within budget lead to from the one farthest inside;
+        all of them if they are few, else some in random order.
+        """
         if self.space.count() <= CHUNK * DRAWS:
             rows = self.space.enumerate_codes()
             self._keep_new(rows[rng.permutation(len(rows))], seen, kept)
             return
-        place = self.least(self.excess, rng)[0]
-        for _ in range(WALKS):
-            if len(kept) >= count:
-                return
-            near = self.space.neighbour_codes(place)
-            near = near[self.feasible(near)]
-            if not len(near):
-                return
-            self._keep_new(near, seen, kept)
-            place = near[rng.integers(len(near))]
+        reached: set[bytes] = set()
+        frontier: list[Codes] = []
+        rows = self.least(self.excess, rng)[0][None]
+        while True:
+            before = len(frontier)
+            self._keep_new(rows, reached, frontier)
+            kept += _unseen(frontier[before:], seen)
+            if not frontier or len(kept) >= max(count, REACH):
+                break
+            rows = self.space.neighbour_codes(frontier.pop(rng.integers(len(frontier))))
+        rng.shuffle(kept)
 
     def least(
         self, score: Callable[[Codes], NDArray[np.float64]], rng: np.random.Generator, starts: int = 4
     ) -> tuple[Codes, float]:
-        """Row with the least score, by descent over neighbours from the best of a random sample."""
-        sample = self.space.sample_codes(CHUNK, rng, balanced=True)
+        """Row with the least score: exactly if the space is small, else by descent from a random sample."""
+        small = self.space.count() <= CHUNK
+        sample = self.space.enumerate_codes() if small else self.space.sample_codes(CHUNK, rng, balanced=True)
         best = sample[np.argsort(score(sample), kind="stable")[:starts]]
         found = [self._descend(row, score) for row in best]
         return min(found, key=lambda pair: pair[1])
@@ -180,8 +186,8 @@ class Problem:
         value = float(score(row[None])[0])
         while True:
             near = self.space.neighbour_codes(row)
-            scores = score(near)
-            if not len(near) or scores.min() >= value:
+            scores = score(near) if len(near) else np.array([np.inf])
+            if not scores.min() < value:
                 return row, value
             row, value = near[int(scores.argmin())], float(scores.min())
 
@@ -193,7 +199,8 @@ class Problem:
             highest = self.least(partial(self._signed_cost, name, -1.0), rng)[1]
             ranges[name] = (lowest, -highest)
         share = float(self.feasible(self.space.sample_codes(draws, rng)).mean())
-        return Survey(self.space.count(), ranges, share, (share * (1 - share) / draws) ** 0.5, draws)
+        error = (share * (1 - share) / draws + 0.25 / draws**2) ** 0.5 / (1 + 1 / draws)
+        return Survey(self.space.count(), ranges, share, error, draws)
 
     def _signed_cost(self, name: str, sign: float, codes: Codes) -> NDArray[np.float64]:
         cost: NDArray[np.float64] = sign * self.price(codes)[name]
@@ -220,6 +227,17 @@ class Problem:
 
     def _excess_of(self, goal: Objective, codes: Codes) -> NDArray[np.float64]:
         return _excess(self.price(codes)[goal.name], goal)
+
+
+def _unseen(rows: Iterable[Codes], seen: set[bytes]) -> list[Codes]:
+    """Distinct rows that are not in ``seen``; they are added to it."""
+    fresh = []
+    for row in rows:
+        key = row.tobytes()
+        if key not in seen:
+            seen.add(key)
+            fresh.append(row)
+    return fresh
 
 
 def _excess(values: NDArray[np.float64], goal: Objective) -> NDArray[np.float64]:

@@ -35,8 +35,8 @@ __all__ = ["QNEHVI"]
 logei._load_attempted = True
 
 START = 8
-POOL = 1024
-MC_SAMPLES = 128
+POOL = 512
+MC_SAMPLES = 64
 CHUNK = 256
 SEEDS_OF_LOCAL_SEARCH = 4
 ROUNDS_OF_LOCAL_SEARCH = 4

@@ -159,7 +159,9 @@ def chip_outputs(module: NetworkModule, inputs: NDArray[Any]) -> NDArray[np.floa
     """
     wide = accumulator_bits(module.network.chip) > FLOAT32_BITS
     exact = copy.deepcopy(module).double() if wide else module
-    values = torch.from_numpy(np.asarray(inputs, dtype=np.float64 if wide else np.float32))
+    fixed = module.network.input_format
+    real = np.asarray(inputs, np.float64) if fixed is None else fixed.dequantise(fixed.quantise(inputs))
+    values = torch.from_numpy(real).to(torch.float64 if wide else torch.float32)
     with torch.no_grad():
         chunks = [exact.chip(values[start : start + _CHUNK]) for start in range(0, len(values), _CHUNK)]
     return torch.cat(chunks).double().numpy()

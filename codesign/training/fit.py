@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -137,7 +138,7 @@ class _Run:
     ) -> None:
         self.module, self.recipe, self.criterion = module, recipe, criterion
         self.generator = torch.Generator().manual_seed(seed)
-        self.index = torch.from_numpy(training.output_index)
+        self.index = torch.from_numpy(np.require(training.output_index, np.int64, "W"))
         self.inputs, self.targets = _tensors(module, training, len(training))
         count = min(recipe.validation_samples or len(validation), len(validation))
         self.validation_inputs, self.validation_targets = _tensors(module, validation, count)
@@ -215,8 +216,12 @@ class _Run:
 
 def _tensors(module: NetworkModule, samples: Samples, count: int) -> tuple[Tensor, Tensor]:
     """The first samples; inputs rounded into the input format once for all."""
-    inputs = torch.from_numpy(samples.inputs[:count]).float()
-    return module.rounded(inputs), torch.from_numpy(samples.targets[:count]).float()
+    # Torch shares writable arrays and warns of others: those are copied.
+    inputs, targets = (
+        torch.from_numpy(np.require(array[:count], np.float32, "W"))
+        for array in (samples.inputs, samples.targets)
+    )
+    return module.rounded(inputs), targets
 
 
 def _start_output_bias(module: NetworkModule, value: float) -> None:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from typing import Any
@@ -195,4 +196,5 @@ assert emd([[1, 0]], [[0, 1]], distances=[[0, 2], [2, 0]]) == 2
 assert "ot" in sys.modules and "torch" not in sys.modules, "use"
 assert dict(os.environ) == before
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("POT_")}
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, env=environment)

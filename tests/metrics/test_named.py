@@ -1,8 +1,20 @@
 import numpy as np
 import pytest
 
+from codesign import metrics
 from codesign.metrics import METRICS
 from codesign.metrics.trigger_cells import CELLS
+
+
+def test_published_names_stand_for_the_functions() -> None:
+    assert {name: metric.function for name, metric in METRICS.items()} == {
+        "emd": metrics.emd,
+        "d_mean": metrics.mean_shift,
+        "d_rms": metrics.rms_difference,
+        "cross_correlation": metrics.cross_correlation,
+        "ssd": metrics.sum_of_squared_differences,
+        "zero_fraction": metrics.zero_fraction,
+    }
 
 
 def test_every_metric_gives_one_number_per_wafer_and_has_a_unit() -> None:

@@ -50,6 +50,10 @@ def test_only_the_study_has_tolerances_and_another_population_fails_them() -> No
     assert {row.population for row in judged} == {"ttbar, 200 collisions, v11 (the study's set)"}
     assert {row.observable.rsplit(maxsplit=1)[1] for row in judged} == {"mean", "std"}
     assert not all(row.ok for row in judged)
+    bands = {row.observable: (row.reference, row.accepted) for row in judged}
+    assert bands.pop("log10 P std")[1] == (0.65, 0.75)
+    for reference, accepted in bands.values():
+        assert accepted == pytest.approx((0.85 * reference, 1.15 * reference))
     assert all(row.source for row in rows)
 
 
@@ -82,6 +86,14 @@ def test_observables_of_one_wafer() -> None:
     assert found["hit beside a hit far"] == pytest.approx(2 / (far[0] + far[15]))
     apart = np.linalg.norm(POSITIONS[0] - POSITIONS[15])
     assert found["radius 50 %"] == pytest.approx(apart * math.sqrt(0.25 * 0.75))
+
+
+def test_hits_beside_hits_count_every_ordered_pair() -> None:
+    calq = np.zeros((2, 48), dtype=int)
+    calq[0, [0, 1]] = calq[1, 47] = 5
+    neighbours = ((DISTANCES > 0) & (DISTANCES < 2.3)).sum(axis=1)
+    found = observables(Wafers(calq))["hit beside a hit neighbour"]
+    assert found == pytest.approx(2 / (neighbours[0] + neighbours[1] + neighbours[47]))
 
 
 def test_shapes_of_quiet_wafers_are_not_a_number() -> None:

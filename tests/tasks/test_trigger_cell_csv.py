@@ -63,6 +63,7 @@ def test_columns_are_found_by_name_in_any_order(tmp_path: Path, order: list[str]
     unnamed = f"column_{order.index('')}"
     assert set(wafers.columns) == {"eta", "type", unnamed}
     np.testing.assert_allclose(wafers.columns["eta"], np.linspace(1.5, 3, 7))
+    assert wafers.columns["type"].dtype.kind == "U"
     assert wafers.columns["type"].tolist() == list("ABCDEFG")
     assert wafers.columns[unnamed].tolist() == list(range(7))
 
@@ -97,9 +98,9 @@ def test_columns_without_header_are_named_by_position(
 
 
 def test_a_folder_is_read_in_order_of_name_and_keeps_common_columns(tmp_path: Path, rows: Rows) -> None:
-    (tmp_path / "b.csv").write_text(text([[*row, 2, 9] for row in rows], [*CALQ, "eta", "phi"]))
+    (tmp_path / "b.csv").write_text(text([[*row, 2] for row in rows], [*CALQ, "eta"]))
     (tmp_path / "a.csv.gz").write_bytes(
-        gzip.compress(text([[1, *row] for row in rows], ["eta", *CALQ]).encode())
+        gzip.compress(text([[1, 9, *row] for row in rows], ["eta", "phi", *CALQ]).encode())
     )
     (tmp_path / "notes.txt").write_text("not read")
     (tmp_path / ".a.csv").write_text("not read")
@@ -278,8 +279,9 @@ def test_order_of_generated_wafers_is_checked(tmp_path: Path, population: Popula
     calq = generate(1000, seed=5, population=population).calq
     read_trigger_cells(write(tmp_path / "right.csv", calq))
     shuffled = calq[:, np.random.default_rng(1).permutation(48)]
-    with pytest.warns(TriggerCellOrderWarning, match="in neither CALQ nor AE-block order; ask who wrote"):
+    with pytest.warns(TriggerCellOrderWarning, match="in neither CALQ nor AE-block order; ask who") as caught:
         read_trigger_cells(write(tmp_path / "shuffled.csv", shuffled))
+    assert caught[0].filename == __file__
     with pytest.warns(
         TriggerCellOrderWarning, match=r"AE-block order \(score .*\) fits better.*rename column k"
     ):

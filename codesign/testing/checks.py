@@ -1,0 +1,94 @@
+"""Laws of search spaces, hardware models and optimisers."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from codesign.evaluation import Evaluation
+from codesign.hardware import Device, HardwareModel, Workload
+from codesign.hardware.estimate import COST_UNITS
+from codesign.metrics import Summary
+from codesign.network import Network
+from codesign.optimisers import Optimiser, Problem
+from codesign.space import SpaceDefinition
+
+__all__ = ["check_hardware_model", "check_optimiser", "check_search_space"]
+
+
+def check_search_space(definition: SpaceDefinition, *, draws: int = 50, seed: int = 0) -> None:
+    """Every drawn candidate is valid, has one spelling, and builds; a ``workload`` equals the networks'."""
+    space, rng = definition.SPACE, np.random.default_rng(seed)
+    assert space.count() >= 1, "the space has no candidate"
+    codes = space.sample_codes(draws, rng, balanced=True)
+    assert space.valid(codes).all(), "a drawn candidate is not valid"
+    candidates = space.decode(codes)
+    assert (space.encode(candidates) == codes).all(), "encode is not the inverse of decode"
+    for candidate in candidates:
+        assert space.candidate(candidate.values) == candidate, f"{candidate} has another canonical spelling"
+    networks = [definition.build(candidate) for candidate in candidates]
+    assert networks == [definition.build(candidate) for candidate in candidates], "build is not deterministic"
+    workload = getattr(definition, "workload", None)
+    if workload is not None:
+        _same_work(workload(codes), Workload.of(networks))
+    baseline = getattr(definition, "BASELINE", None)
+    if baseline is not None:
+        definition.build(space.candidate(baseline))
+
+
+def _same_work(fast: Workload, slow: Workload) -> None:
+    """Equal layer by layer, wherever the absent layers stand in the columns."""
+    for item in fields(Workload):
+        if item.name == "names":
+            continue
+        ours, theirs = getattr(fast, item.name), getattr(slow, item.name)
+        if ours.ndim == 2:
+            assert (ours[fast.present] == theirs[slow.present]).all(), f"workload differs in {item.name}"
+        else:
+            assert (ours == theirs).all(), f"workload differs in {item.name}"
+
+
+def check_hardware_model(model: HardwareModel, networks: Sequence[Network], device: Device) -> None:
+    """Every cost is there, finite and not negative, and many at once cost what each costs alone."""
+    costs = model.price(Workload.of(networks), device)
+    assert set(COST_UNITS) <= set(costs), f"missing costs: {sorted(set(COST_UNITS) - set(costs))}"
+    for name in COST_UNITS:
+        assert costs[name].shape == (len(networks),), f"{name} is not one value a network"
+        assert (np.isfinite(costs[name]) & (costs[name] >= 0)).all(), f"{name} is negative or not finite"
+    for index, network in enumerate(networks):
+        alone = model.estimate(network, device).costs()
+        for name in COST_UNITS:
+            assert np.isclose(alone[name], costs[name][index], rtol=1e-12), (
+                f"{name} differs alone and together"
+            )
+
+
+def check_optimiser(optimiser: Optimiser, problem: Problem, *, trials: int = 12, seed: int = 0) -> None:
+    """Proposals are new, valid, within budget, and the same for the same seed and history."""
+    history: list[Evaluation] = []
+    measured = [goal.name for goal in problem.measured_objectives]
+    for number in range(trials):
+        first, second = (
+            optimiser.propose(problem, history, [], np.random.default_rng([seed, number])) for _ in range(2)
+        )
+        assert first == second, "the same seed and history give different proposals"
+        if first is None:
+            assert number == problem.space.count() or problem.bounded, (
+                "gave up before the space was exhausted"
+            )
+            return
+        code = problem.space.encode([first.candidate])
+        assert problem.space.valid(code).all(), f"{first.candidate} is not valid"
+        assert problem.feasible(code).all(), f"{first.candidate} is over budget"
+        assert all(first.candidate != e.candidate for e in history), f"{first.candidate} was proposed twice"
+        scores = np.random.default_rng([seed, number, 1]).uniform(1, 3, len(measured))
+        history.append(
+            Evaluation(
+                number=number,
+                candidate=first.candidate,
+                origin=first.origin,
+                status="ok",
+                metrics={name: Summary.of([score]) for name, score in zip(measured, scores, strict=True)},
+                costs={name: float(values[0]) for name, values in problem.price(code).items()},
+            )
+        )

@@ -1,0 +1,208 @@
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib import image
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from codesign.evaluation import Evaluation, Status
+from codesign.metrics import Summary
+from codesign.objectives import Objective
+from codesign.pareto import Front
+from codesign.plotting import FRONT, OTHER, REFERENCE, front_figure, front_html, png
+from codesign.space import Candidate
+
+EMD, AREA, POWER = Objective("emd"), Objective("area_um2"), Objective("power_mw")
+TWO, THREE = (EMD, AREA), (EMD, AREA, POWER)
+UNITS = {"emd": "sensor cells", "area_um2": "um2", "power_mw": "mW", "operations": ""}
+
+
+def evaluated(number: int, emd: float, area: float, power: float = 1.0, status: Status = "ok") -> Evaluation:
+    metrics = {"emd": Summary(emd, 0, 0, 1)} if status == "ok" else {}
+    costs = {"area_um2": area, "power_mw": power}
+    return Evaluation(number, Candidate({"bits": number}), "test", status, metrics=metrics, costs=costs)
+
+
+HISTORY = [
+    evaluated(0, 2.0, 100.0, 5.0),
+    evaluated(1, 1.0, 400.0, 6.0),
+    evaluated(2, 3.0, 300.0, 7.0),
+    evaluated(3, 1.5, 200.0, 4.0),
+    evaluated(4, 9.0, 2000.0, 8.0),
+    evaluated(5, 0.0, 1.0, 1.0, "infeasible"),
+    evaluated(6, 0.0, 2.0, 1.0, "failed"),
+]
+BEST = evaluated(8, 0.1, 1.0, 0.1)
+CASES: dict[str, tuple[Sequence[Evaluation], tuple[Objective, ...], Evaluation | None]] = {
+    "two objectives": (HISTORY, TWO, HISTORY[0]),
+    "three objectives": (HISTORY, THREE, HISTORY[4]),
+    "no baseline": (HISTORY, TWO, None),
+    "one point on the front": ([*HISTORY, BEST], TWO, HISTORY[0]),
+    "one design": ([BEST], THREE, BEST),
+    "no front": (HISTORY[:5], (EMD, Objective("area_um2", budget=1.0)), HISTORY[0]),
+    "nothing trained": (HISTORY[5:], TWO, HISTORY[5]),
+    "nothing": ([], THREE, None),
+    "baseline failed": (HISTORY, THREE, HISTORY[6]),
+    "two the same": ([BEST, replace(BEST, number=9)], TWO, None),
+    "maximised and not positive": (HISTORY, (AREA, Objective("power_mw", "max")), HISTORY[0]),
+}
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request: pytest.FixtureRequest) -> tuple[Any, ...]:
+    history, objectives, baseline = CASES[request.param]
+    return history, Front.of(history, objectives), baseline, UNITS
+
+
+def scatters(axes: Axes) -> dict[str, list[tuple[float, ...]]]:
+    """Points drawn, by colour."""
+    points: dict[str, list[tuple[float, ...]]] = {}
+    for collection in axes.collections:
+        assert isinstance(collection, PathCollection)
+        drawn = [tuple(point) for point in np.asarray(collection.get_offsets()).tolist()]
+        points.setdefault(to_hex(collection.get_facecolor()[0]), []).extend(drawn)
+    return points
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return list(figure.axes)
+
+
+def traces(html: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Data and layout that the page hands to Plotly."""
+    decode = json.JSONDecoder().raw_decode
+    start = html.index("Plotly.newPlot(")
+    data, end = decode(html, html.index("[", start))
+    layout, _ = decode(html, html.index("{", end))
+    return data, layout
+
+
+def values(array: Any) -> list[float]:
+    """Numbers of a trace, which Plotly may write in base 64."""
+    if isinstance(array, dict):
+        import base64
+
+        return np.frombuffer(base64.b64decode(array["bdata"]), dtype=array["dtype"]).tolist()
+    return list(array)
+
+
+def test_every_front_becomes_a_picture(case: tuple[Any, ...]) -> None:
+    history, front, baseline, units = case
+    data = png(front_figure(history, front, baseline, units), dpi=50)
+    picture = image.imread(io.BytesIO(data))
+    height, width, _ = picture.shape
+    assert width == pytest.approx(50 * (1.0 + 5.4 * (len(front.objectives) - 1)), abs=1)
+    assert height == pytest.approx(50 * 4.6, abs=1)
+    colours = np.unique(picture.reshape(-1, picture.shape[2]), axis=0)
+    assert len(colours) > 10
+    red = np.array([int(FRONT[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    hidden = list(front) == [baseline]
+    assert (np.abs(picture[..., :3] - red).max(axis=2) < 0.02).any() == (len(front) > 0 and not hidden)
+
+
+def test_every_panel_shows_all_that_was_trained_the_front_and_the_baseline(case: tuple[Any, ...]) -> None:
+    history, front, baseline, units = case
+    score, *costs = [goal.name for goal in front.objectives]
+    for axes, cost in zip(panels(front_figure(history, front, baseline, units)), costs, strict=True):
+        drawn = scatters(axes)
+
+        def points(evaluations: Any, cost: str = cost) -> list[tuple[float, float]]:
+            return [(evaluation.value(cost), evaluation.value(score)) for evaluation in evaluations]
+
+        assert drawn[OTHER] == points(evaluation for evaluation in history if evaluation.ok)
+        assert drawn[FRONT] == points(front)
+        assert drawn.get(REFERENCE, []) == points([baseline] if baseline and baseline.ok else [])
+        numbers = [text.get_text() for text in axes.texts if text.get_text() != "baseline"]
+        assert numbers == [str(evaluation.number) for evaluation in front]
+
+
+def test_axes_have_names_and_units() -> None:
+    figure = front_figure(HISTORY, Front.of(HISTORY, THREE), None, UNITS)
+    assert [axes.get_xlabel() for axes in panels(figure)] == ["area [um2]", "power [mW]"]
+    assert panels(figure)[0].get_ylabel() == "EMD [sensor cells]"
+    assert panels(figure)[0].get_title() == "5 designs trained, 2 on the front (red, numbered)"
+    (axes,) = panels(front_figure(HISTORY, Front.of(HISTORY, TWO)))
+    assert axes.get_xlabel() == "area"
+
+
+def test_an_axis_is_logarithmic_where_values_are_positive_and_wide() -> None:
+    def scales(history: Sequence[Evaluation]) -> tuple[str, str]:
+        front = Front.of(history, TWO)
+        _, layout = traces(front_html(history, front))
+        (axes,) = panels(front_figure(history, front))
+        return axes.get_xscale(), layout["xaxis"]["type"]
+
+    assert scales(HISTORY) == ("log", "log")
+    assert scales(HISTORY[:4]) == ("linear", "linear")
+    assert scales([*HISTORY, evaluated(9, 1.0, 0.0)]) == ("linear", "linear")
+    assert scales([]) == ("linear", "linear")
+
+
+@pytest.mark.parametrize(
+    ("sense", "where", "shape"), [("min", "steps-post", "hv"), ("max", "steps-pre", "vh")]
+)
+def test_the_line_bounds_what_the_front_dominates(sense: Any, where: str, shape: str) -> None:
+    front = Front.of(HISTORY, (EMD, Objective("area_um2", sense)))
+    (axes,) = panels(front_figure(HISTORY, front))
+    line = next(line for line in axes.lines if line.get_color() == FRONT)
+    assert line.get_drawstyle() == where
+    data, _ = traces(front_html(HISTORY, front))
+    assert {trace["line"]["shape"] for trace in data} == {shape}
+
+
+def test_every_front_becomes_a_page_that_works_offline(case: tuple[Any, ...]) -> None:
+    history, front, baseline, units = case
+    html = front_html(history, front, baseline, units)
+    assert "<html>" in html[:30]
+    assert html.rstrip().endswith("</html>")
+    assert not re.search(r"<(script|link|img|iframe)\b[^>]*\b(src|href)\s*=", html)
+    assert "@import" not in html
+    data, layout = traces(html)
+    trained = [evaluation for evaluation in history if evaluation.ok]
+    assert layout["title"]["text"] == f"Pareto front: {len(front)} of {len(trained)} designs"
+    score, *costs = [goal.name for goal in front.objectives]
+    for cost, column in zip(costs, range(len(costs)), strict=True):
+        groups = {trace["name"]: trace for trace in data[3 * column : 3 * column + 3]}
+        drawn = {
+            name: sorted(zip(values(group["x"]), values(group["y"]), strict=True))
+            for name, group in groups.items()
+        }
+        assert drawn["front"] == sorted((e.value(cost), e.value(score)) for e in front)
+        star = [baseline] if baseline is not None and baseline.ok else []
+        assert drawn["baseline"] == [(e.value(cost), e.value(score)) for e in star]
+        rest = [e for e in trained if e not in front.evaluations and e not in star]
+        assert drawn["other designs"] == sorted((e.value(cost), e.value(score)) for e in rest)
+    assert len(data) == 3 * len(costs)
+
+
+def test_a_baseline_read_anew_is_not_drawn_twice() -> None:
+    again = Evaluation.from_dict(json.loads(json.dumps(HISTORY[4].to_dict())))
+    front = Front.of(HISTORY, TWO)
+    data, layout = traces(front_html(HISTORY, front, again))
+    groups = {trace["name"]: values(trace["x"]) for trace in data}
+    assert groups["baseline"] == [2000.0]
+    assert 2000.0 not in groups["other designs"]
+    assert layout["title"]["text"] == "Pareto front: 3 of 5 designs"
+
+
+def test_hovering_tells_what_a_design_is() -> None:
+    data, _ = traces(front_html(HISTORY, Front.of(HISTORY, TWO), None, UNITS))
+    text = next(trace for trace in data if trace["name"] == "front")["hovertext"][0]
+    assert text == (
+        f"<b>0: {HISTORY[0].candidate.digest}</b><br>EMD: 2 sensor cells<br>area: 100 um2<br><br>bits = 0"
+    )
+
+
+def test_drawing_opens_no_window_and_keeps_no_figure() -> None:
+    import matplotlib.pyplot as plt
+
+    front_figure(HISTORY, Front.of(HISTORY, TWO))
+    assert plt.get_fignums() == []

@@ -1,0 +1,297 @@
+"""The loop: same seed, same sequence, whatever happens on the way."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import codesign
+from codesign.errors import BudgetError, ConfigError, StoreError
+from codesign.evaluation import Evaluation
+from codesign.hardware import Device
+from codesign.objectives import Objective
+from codesign.optimisers import load_optimiser
+from codesign.space import Candidate
+from codesign.study import Setup, Study
+from codesign.training import Recipe
+from hardware_models.asic import AsicModel
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def setup(tiny: ModuleType) -> Setup:
+    return Setup(
+        definition=tiny,
+        task=tiny.TinyTask(),
+        objectives=(Objective("error"), Objective("area_um2")),
+        model=AsicModel(),
+        device=Device(),
+        recipe=Recipe.quick(4),
+        optimiser=load_optimiser("random"),
+        in_flight=3,
+    )
+
+
+class Stopper:
+    """Watches, and stops the study as the keyboard would after some designs."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self.numbers = after, [0][:0]
+
+    def resumed(self, evaluations: Sequence[Evaluation]) -> None:
+        self.before = len(evaluations)
+
+    def started(self, number: int, candidate: Candidate, costs: Mapping[str, float]) -> None:
+        assert costs["area_um2"] > 0
+
+    def finished(self, evaluation: Evaluation) -> None:
+        self.numbers.append(evaluation.number)
+        if len(self.numbers) == self.after:
+            raise KeyboardInterrupt
+
+    def tick(self) -> None:
+        pass
+
+
+def outcome(study: Study) -> list[tuple[Any, ...]]:
+    return [(e.number, e.candidate.digest, e.status, e.origin, e.value("error")) for e in study.evaluations]
+
+
+def run(folder: Path, setup: Setup, trials: int, watcher: Any = None) -> Study:
+    if not (folder / "study.sqlite").exists():
+        Study.create(folder, setup).close()
+    study = Study.open(folder)
+    try:
+        return study.run(setup, trials, watcher)
+    finally:
+        study.close()
+
+
+def finished(folder: Path) -> Study:
+    return Study.read(folder)
+
+
+@pytest.mark.parametrize("optimiser", ["random", "qnehvi"])
+def test_an_interrupted_study_goes_on_with_the_same_sequence(
+    tmp_path: Path, setup: Setup, optimiser: str
+) -> None:
+    trials = 12
+    setup = replace(setup, optimiser=load_optimiser(optimiser))
+    run(tmp_path / "whole", setup, trials)
+    watcher = Stopper(after=9)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", setup, trials, watcher)
+    assert len(finished(tmp_path / "parts").evaluations) == 9
+    run(tmp_path / "parts", setup, 10)
+    run(tmp_path / "parts", setup, trials)
+    whole = outcome(finished(tmp_path / "whole"))
+    assert len(whole) == trials
+    assert outcome(finished(tmp_path / "parts")) == whole
+    if optimiser == "qnehvi":
+        assert {row[3] for row in whole} == {"baseline", "start", "qnehvi"}
+
+
+def test_another_seed_gives_another_sequence(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path / "0", setup, 6)
+    run(tmp_path / "1", replace(setup, seed=1), 6)
+    assert outcome(finished(tmp_path / "0")) != outcome(finished(tmp_path / "1"))
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_does_not_change_the_sequence(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path / "one", setup, 6)
+    run(tmp_path / "two", replace(setup, workers=2), 6)
+    assert outcome(finished(tmp_path / "one")) == outcome(finished(tmp_path / "two"))
+
+
+def test_no_design_is_trained_twice_and_an_exhausted_space_says_so(tmp_path: Path, setup: Setup) -> None:
+    size = setup.definition.SPACE.count()
+    Study.create(tmp_path, setup).close()
+    study = Study.open(tmp_path).run(setup, size + 5)
+    digests = [e.candidate.digest for e in study.evaluations]
+    assert len(set(digests)) == len(digests) == size
+    assert "every design" in study.note
+    study.close()
+
+
+def test_over_budget_is_never_trained(tmp_path: Path, setup: Setup) -> None:
+    baseline = setup.costs(setup.baseline)["area_um2"]
+    setup = replace(setup, objectives=(Objective("error"), Objective("area_um2", budget=0.9 * baseline)))
+    run(tmp_path, setup, 8)
+    first, *others = finished(tmp_path).evaluations
+    assert (first.status, first.steps, dict(first.metrics)) == ("infeasible", 0, {})
+    assert "budget" in first.reason
+    assert all(e.ok and e.costs["area_um2"] <= 0.9 * baseline for e in others)
+    assert len(others) == 7
+
+
+def test_a_budget_that_no_design_meets_names_the_cheapest(tmp_path: Path, setup: Setup) -> None:
+    cheapest = min(setup.price(setup.definition.SPACE.enumerate_codes())["area_um2"])
+    setup = replace(setup, limits=(Objective("area_um2", budget=1.0),))
+    with pytest.raises(BudgetError, match=f"best possible {cheapest:.6g}"):
+        Study.create(tmp_path / "study", setup)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_training_that_diverges_is_a_status(tmp_path: Path, setup: Setup) -> None:
+    setup = replace(setup, recipe=replace(Recipe.quick(20), learning_rate=1e30, schedule="constant"))
+    run(tmp_path, setup, 2)
+    for evaluation in finished(tmp_path).evaluations:
+        assert evaluation.status == "diverged"
+        assert evaluation.reason
+        assert not evaluation.metrics
+    assert len(finished(tmp_path).front()) == 0
+
+
+def test_an_error_in_training_is_a_status_and_the_study_goes_on(
+    tmp_path: Path, setup: Setup, tiny: ModuleType
+) -> None:
+    run(tmp_path, replace(setup, task=tiny.TinyTask(broken=True)), 3)
+    assert [e.status for e in finished(tmp_path).evaluations] == ["failed"] * 3 or all(
+        e.status == "diverged" for e in finished(tmp_path).evaluations
+    )
+    assert all(e.reason for e in finished(tmp_path).evaluations)
+
+
+def test_a_study_made_with_something_else_is_refused(tmp_path: Path, setup: Setup, tiny: ModuleType) -> None:
+    run(tmp_path, setup, 2)
+    other = codesign.SearchSpace("tiny", tiny.SPACE.items[:1])
+
+    class Definition:
+        SPACE = other
+        build = staticmethod(tiny.build)
+
+    for changed, word in (
+        (replace(setup, definition=Definition()), "space"),
+        (replace(setup, task=tiny.TinyTask(count=32)), "task"),
+        (replace(setup, seed=5), "seed"),
+        (replace(setup, recipe=Recipe.quick(5)), "recipe"),
+    ):
+        with pytest.raises(StoreError, match=f"another {word}"):
+            run(tmp_path, changed, 3)
+    assert len(finished(tmp_path).evaluations) == 2
+
+
+def test_a_study_of_another_version_is_refused_but_can_be_read(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path, setup, 2)
+    with sqlite3.connect(tmp_path / "study.sqlite") as connection:
+        connection.execute("UPDATE meta SET value = '\"9.9.9\"' WHERE key = 'version'")
+    connection.close()
+    with pytest.raises(StoreError, match=r"another version: it has \"9.9.9\""):
+        run(tmp_path, setup, 3)
+    assert len(finished(tmp_path).evaluations) == 2
+
+
+@pytest.mark.parametrize(
+    ("goals", "message"),
+    [
+        (("error",), "at least two"),
+        (("error", "error"), "at least two different"),
+        (("error", "beauty"), "no objective 'beauty'"),
+    ],
+)
+def test_objectives_that_make_no_front_are_refused(
+    setup: Setup, goals: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(setup, objectives=tuple(Objective(name) for name in goals))
+
+
+def test_a_limit_needs_a_known_cost_and_a_bound(setup: Setup) -> None:
+    with pytest.raises(ConfigError, match="a limit bounds"):
+        replace(setup, limits=(Objective("error", budget=1.0),))
+
+
+def test_the_stored_network_gives_the_stored_score(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path, setup, 3)
+    study = finished(tmp_path)
+    for evaluation in study.evaluations:
+        network = study.network(evaluation.candidate.digest[:8])
+        assert setup.task.score(network)["error"].mean == evaluation.value("error")
+
+
+def test_dataframe_and_files_of_the_front(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path, setup, 5)
+    study = finished(tmp_path)
+    frame = study.to_dataframe()
+    assert len(frame) == 5
+    assert frame["on_front"].sum() == len(study.front())
+    assert {"number", "digest", "bits", "error", "error_std", "area_um2", "status"} <= set(frame.columns)
+    assert sorted(path.name for path in study.save_front()) == [
+        "front.csv",
+        "front.html",
+        "front.json",
+        "front.png",
+    ]
+    assert not list(tmp_path.glob(".front*"))
+
+
+@pytest.mark.slow
+def test_a_killed_study_resumes_to_the_same_sequence(tmp_path: Path) -> None:
+    """SIGKILL amid training, by the command line, on the real task."""
+    options = [
+        "--trials",
+        "6",
+        "--steps",
+        "10",
+        "--wafers",
+        "400",
+        "--recipe",
+        "quick",
+        "--optimiser",
+        "random",
+    ]
+    options += ["--limit", "operations<=10000"]
+    command = [sys.executable, "-m", "codesign.cli", "run", *options, "--out"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True, cwd=ROOT)
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "parts")],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (tmp_path / "parts" / "study.sqlite").exists() and finished(tmp_path / "parts").evaluations:
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    resume = [sys.executable, "-m", "codesign.cli", "resume", str(tmp_path / "parts")]
+    subprocess.run(resume, check=True, capture_output=True, cwd=ROOT)
+    found = [
+        [(e.number, e.candidate.digest, e.value("emd")) for e in finished(tmp_path / name).evaluations]
+        for name in ("whole", "parts")
+    ]
+    assert len(found[0]) == 6
+    assert found[0] == found[1]
+
+
+def test_run_in_python_is_what_the_readme_says(tmp_path: Path, tiny: ModuleType) -> None:
+    study = codesign.run(
+        space=tiny,
+        task=tiny.TinyTask(),
+        objectives=["error", "area_um2<=1e6"],
+        trials=4,
+        steps=3,
+        recipe="quick",
+        optimiser="random",
+        workers=1,
+        out=tmp_path,
+    )
+    assert len(study.front()) >= 1
+    assert len(study.to_dataframe()) == 4
+    assert np.isfinite(study.front().hypervolume)
+    study.close()
