@@ -254,7 +254,6 @@ def run(
         },
         "codesign.run",
     )
-    config = _resolved(config, Path.cwd())
     setup = config.setup(
         None if isinstance(space, str) else catalogue.search_space(space),
         None if isinstance(task, str) else task,

@@ -54,9 +54,8 @@ def hypervolume(costs: Points, reference: Points) -> float:
         return float(reference[0] - inside.min())
     ordered = inside[np.argsort(inside[:, -1], kind="stable")]
     if inside.shape[1] == 2:
-        lowest = np.minimum.accumulate(ordered[:, 0])
         heights = np.diff(np.append(ordered[:, 1], reference[1]))
-        return float(((reference[0] - lowest) * heights).sum())
+        return float(((reference[0] - ordered[:, 0]) * heights).sum())
     heights = np.diff(np.append(ordered[:, -1], reference[-1]))
     slices = [hypervolume(ordered[: i + 1, :-1], reference[:-1]) for i in np.flatnonzero(heights)]
     return float(np.dot(slices, heights[heights > 0]))

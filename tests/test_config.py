@@ -208,13 +208,13 @@ def test_a_task_of_ones_own_takes_its_own_options(monkeypatch: pytest.MonkeyPatc
 
     def fault(**values: Any) -> str:
         with pytest.raises(ConfigError) as raised:
-            parsed(**values).setup(space=econt, model=SimpleNamespace(name="m"))  # type: ignore[arg-type]
+            parsed(**values).setup(space=econt, model=SimpleNamespace(name="m"))
         return str(raised.value)
 
     goals = ["error", "area_um2"]
     task: Any = parsed(task="own", objectives=goals, data={"size": "any", "depth": 2}).setup(
         space=econt,
-        model=SimpleNamespace(name="m"),  # type: ignore[arg-type]
+        model=SimpleNamespace(name="m"),
     )
     assert (task.task.size, task.task.depth) == ("any", 2)
     assert fault(task="own", data={"depth": 2}) == "data of task 'own': key 'size' is missing"

@@ -138,6 +138,10 @@ def test_adrs_is_zero_if_and_only_if_the_whole_front_was_found(costs: Points, da
     assert adrs(front, found) >= 0
 
 
+def test_adrs_of_what_is_better_than_the_reference_set_is_zero() -> None:
+    assert adrs(np.array([[2.0, 4.0], [4.0, 2.0]]), np.array([[1.0, 1.0]])) == 0
+
+
 def test_adrs_of_nothing_found_is_infinite() -> None:
     assert adrs(np.ones((2, 2)), np.empty((0, 2))) == np.inf
 

@@ -128,7 +128,7 @@ def test_axes_have_names_and_units() -> None:
     figure = front_figure(HISTORY, Front.of(HISTORY, THREE), None, UNITS)
     assert [axes.get_xlabel() for axes in panels(figure)] == ["area [um2]", "power [mW]"]
     assert panels(figure)[0].get_ylabel() == "EMD [sensor cells]"
-    assert panels(figure)[0].get_title() == "5 designs trained, 2 on the front (red, numbered)"
+    assert panels(figure)[0].get_title() == "5 designs trained, 3 on the front (red, numbered)"
     (axes,) = panels(front_figure(HISTORY, Front.of(HISTORY, TWO)))
     assert axes.get_xlabel() == "area"
 

@@ -7,7 +7,8 @@ the space: random ones, the neighbours of the front, and then the neighbours of 
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import botorch.acquisition.multi_objective.logei as logei
@@ -25,6 +26,7 @@ from linear_operator.utils.errors import NanError, NotPSDError
 from numpy.typing import NDArray
 
 from codesign.evaluation import Evaluation
+from codesign.objectives import Objective
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.pareto import non_dominated
 from codesign.space import Candidate
@@ -40,7 +42,9 @@ MC_SAMPLES = 64
 CHUNK = 256
 SEEDS_OF_LOCAL_SEARCH = 4
 ROUNDS_OF_LOCAL_SEARCH = 4
-DECADE = 10.0
+LOG_RANGE = 10.0
+FIT_ITERATIONS = 100
+WORTH = 1.5
 
 FloatArray = NDArray[np.float64]
 
@@ -113,11 +117,14 @@ def _farthest(problem: Problem, pool: Codes, known: Sequence[Candidate]) -> int:
 
 
 def _coordinates(problem: Problem, codes: Codes) -> FloatArray:
-    """Features and the logarithm of the known costs: what the surrogate sees of a candidate."""
+    """Features and the logarithm of the costs that matter: what the surrogate sees of a candidate."""
     features = problem.space.features(codes)
+    names = sorted({goal.name for goal in (*problem.known_objectives, *problem.limits)})
+    if not names:
+        return features
     costs = problem.price(codes)
-    logs = [np.log1p(np.abs(costs[name])) for name in sorted(problem.known)]
-    return np.concatenate([features, np.stack(logs, axis=1) / DECADE], axis=1) if logs else features
+    logs = np.stack([np.log1p(np.abs(costs[name])) for name in names], axis=1)
+    return np.concatenate([features, logs / LOG_RANGE], axis=1)
 
 
 def _search(
@@ -134,7 +141,7 @@ def _search(
     measured = np.array([e.minimised(problem.measured_objectives) for e in learnt]).reshape(len(learnt), -1)
     values = np.concatenate([measured, problem.known_values(codes)], axis=1)
     scale = _Scale.of(values)
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    with _one_thread(), torch.random.fork_rng(), warnings.catch_warnings():
         for category in (
             BotorchWarning,
             InputDataWarning,
@@ -144,10 +151,22 @@ def _search(
         ):
             warnings.simplefilter("ignore", category)
         torch.manual_seed(int(rng.integers(2**31)))
-        score = _acquisition(problem, codes, scale(values), measured.shape[1], scale, pending, len(learnt))
+        reference = _reference(problem, learnt, scale(values), scale)
+        score = _acquisition(problem, codes, scale(values), measured.shape[1], scale, pending, reference)
         front = codes[non_dominated(values)]
         near = [space.neighbour_codes(row) for row in front]
         return _best(problem, score, np.concatenate([pool, *near]), seen)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads of so small a problem wait for each other, and the workers need the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Score:
@@ -179,7 +198,7 @@ def _acquisition(
     measured: int,
     scale: _Scale,
     pending: Sequence[Candidate],
-    turn: int,
+    reference: FloatArray,
 ) -> _Score:
     inputs = _inputs(problem, codes, scale, measured)
     exact = values.shape[1] - measured
@@ -196,7 +215,7 @@ def _acquisition(
     sampler = get_sampler(posterior, torch.Size([MC_SAMPLES]), seed=int(torch.randint(2**31, (1,))))
     acquisition = logei.qLogNoisyExpectedHypervolumeImprovement(
         model=model,
-        ref_point=torch.from_numpy(-_reference(values, turn)),
+        ref_point=torch.from_numpy(-reference),
         X_baseline=inputs,
         X_pending=waiting,
         sampler=sampler,
@@ -207,18 +226,39 @@ def _acquisition(
 
 def _gaussian_process(inputs: torch.Tensor, outcomes: torch.Tensor) -> SingleTaskGP:
     model = SingleTaskGP(inputs, outcomes, outcome_transform=Standardize(m=1))
-    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    marginal = ExactMarginalLogLikelihood(model.likelihood, model)
+    fit_gpytorch_mll(marginal, optimizer_kwargs={"options": {"maxiter": FIT_ITERATIONS}})
     return model
 
 
-def _reference(values: FloatArray, turn: int) -> FloatArray:
-    """Worst of the front and worst seen, in turns, each with a tenth of its range.
+def _reference(
+    problem: Problem, learnt: Sequence[Evaluation], values: FloatArray, scale: _Scale
+) -> FloatArray:
+    """Reference point in scaled objectives: measured ones first, then known ones.
 
-    The front's nadir alone is a trap: once a front has few points, nothing outside its box improves it.
+    A budget is the bound of an objective. Without one, a measured objective is bounded by ``WORTH`` times the
+    baseline's value: what is worse than that is no trade, however cheap. What neither bounds takes the worst
+    of the front and the worst seen in turns, each with a tenth of its range; the front's nadir alone is a
+    trap, for once a front has few points, nothing outside its box improves it.
     """
-    chosen = values[non_dominated(values)] if turn % 2 else values
+    chosen = values[non_dominated(values)] if len(learnt) % 2 else values
     corner: FloatArray = chosen.max(axis=0) + 0.1 * np.maximum(np.ptp(chosen, axis=0), 0.1)
-    return corner
+    goals = (*problem.measured_objectives, *problem.known_objectives)
+    baseline = next((evaluation for evaluation in learnt if evaluation.origin == "baseline"), None)
+    bounds = np.array([_bound(goal, baseline, goal.name not in problem.known) for goal in goals])
+    given = np.isfinite(bounds)
+    bounded = np.where(given, scale(np.where(given, bounds, 1.0)), np.inf)
+    reachable = given & (values.min(axis=0) < bounded)
+    return np.where(reachable, bounded, corner)
+
+
+def _bound(goal: Objective, baseline: Evaluation | None, measured: bool) -> float:
+    """Worst value worth having, signed so that less is better; infinite if nothing says."""
+    if goal.budget is not None:
+        return goal.sign * goal.budget
+    if measured and baseline is not None and goal.sign * baseline.value(goal.name) > 0:
+        return WORTH * goal.sign * baseline.value(goal.name)
+    return float("inf")
 
 
 def _best(problem: Problem, score: _Score, codes: Codes, seen: set[bytes]) -> Codes:
