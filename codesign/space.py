@@ -8,12 +8,12 @@ optimisers work on whole arrays of codes; a ``Candidate`` is made only for desig
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from math import prod
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from codesign.network import Network
 
 __all__ = [
     "Candidate",
+    "Definition",
     "Limit",
     "Parameter",
     "Repeat",
@@ -215,6 +216,24 @@ class SpaceDefinition(Protocol):
         """The network of a candidate, without weights."""
 
 
+@dataclass(frozen=True)
+class Definition:
+    """A ``SpaceDefinition`` made in a notebook or a function, where there is no module to be one.
+
+    Parameters
+    ----------
+    SPACE, build
+        As of a module.
+    BASELINE, workload
+        As of a module; None where there is none.
+    """
+
+    SPACE: "SearchSpace"
+    build: Callable[[Candidate], Network]
+    BASELINE: Mapping[str, Value] | None = None
+    workload: Callable[[Codes], Any] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
@@ -299,6 +318,33 @@ class SearchSpace:
         limits = [group.contributions.tolist() for group in self._groups.values()]
         text = repr([(type(item).__name__, item) for item in self.items] + [limits])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def restricted(self, **choices: Sequence[Value]) -> "SearchSpace":
+        """The same space with fewer values, named ``<name>-restricted``.
+
+        Parameters
+        ----------
+        choices
+            The values that are left, by the name of a parameter (of a layer: without its number) or of a
+            group, where the lowest and highest of them bound the number of layers.
+
+        Raises
+        ------
+        SpaceError
+            For a name that is not there, or a value that is none of its parameter's.
+
+        Examples
+        --------
+        >>> layer = Repeat("layers", (ordinal("units", (16, 32, 64)),), 0, 2)
+        >>> SearchSpace("tiny", (layer,)).restricted(layers=(0, 1), units=(16, 64)).count()
+        3
+        """
+        items = tuple(_restricted(item, choices) for item in self.items)
+        spare = sorted(set(choices) - {own for item in self.items for own in _own_names(item)})
+        if spare:
+            known = ", ".join(own for item in self.items for own in _own_names(item))
+            raise SpaceError(f"space {self.name!r} has no {', '.join(spare)}; it has {known}")
+        return SearchSpace(f"{self.name}-restricted", items)
 
     def count(self) -> int:
         """Number of valid candidates, exactly, without enumerating them."""
@@ -643,3 +689,26 @@ def _listed(values: Sequence[Value]) -> str:
     if len(values) > 12:
         return f"{values[0]} to {values[-1]} in {len(values)} steps"
     return ", ".join(map(str, values))
+
+
+def _own_names(item: Parameter | Repeat) -> list[str]:
+    """Names that can be restricted: of a group its own and its parameters'."""
+    return [item.name] if isinstance(item, Parameter) else [item.name, *(p.name for p in item.parameters)]
+
+
+def _restricted(item: Parameter | Repeat, choices: Mapping[str, Sequence[Value]]) -> Parameter | Repeat:
+    if isinstance(item, Parameter):
+        if item.name not in choices:
+            return item
+        codes = sorted({item.code(value) for value in choices[item.name]})
+        values = tuple(item.values[code] for code in codes)
+        if not values:
+            raise SpaceError(f"parameter {item.name!r} is left without values; give at least one")
+        return replace(item, values=values, default=item.default if item.default in values else values[0])
+    parameters = tuple(cast(Parameter, _restricted(parameter, choices)) for parameter in item.parameters)
+    counts = integer(item.name, item.minimum, item.maximum)
+    sizes = [int(counts.values[counts.code(size)]) for size in choices.get(item.name, counts.values)]
+    if not sizes:
+        raise SpaceError(f"group {item.name!r} is left without a number of layers; give at least one")
+    default = item.default if item.default is not None and min(sizes) <= item.default <= max(sizes) else None
+    return replace(item, parameters=parameters, minimum=min(sizes), maximum=max(sizes), default=default)

@@ -13,11 +13,13 @@ saturate, and activations round half up. Between layers the study's quantised cl
 every layer has its ReLU, as in the float class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.errors import SpaceError
 from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.hardware import Workload
 from codesign.hardware.workload import FLOAT_BITS
@@ -37,6 +39,7 @@ from codesign.network import (
 )
 from codesign.space import (
     Candidate,
+    Definition,
     Limit,
     Parameter,
     Repeat,
@@ -46,7 +49,7 @@ from codesign.space import (
     ordinal,
 )
 
-__all__ = ["ARCHITECTURE", "BASELINE", "SPACE", "build", "workload"]
+__all__ = ["ARCHITECTURE", "BASELINE", "SPACE", "build", "restricted", "workload"]
 
 INPUT_SHAPE = (8, 8, 1)
 LATENT_UNITS = 16
@@ -143,6 +146,23 @@ def autoencoder(candidate: Candidate, *, quantised: bool) -> Network:
     return Network(INPUT_SHAPE, (*encoder, *_decoder(candidate, shape)), source, len(encoder))
 
 
+def restricted(**choices: Sequence[Value]) -> Definition:
+    """The space with fewer values, as ``SearchSpace.restricted`` takes them; ready for ``codesign.run``.
+
+    Examples
+    --------
+    >>> restricted(convolutions=(0, 1), dense_layers=(0,), filters=(4, 8)).SPACE.columns[2].parameter.values
+    (4, 8)
+    """
+    space = SPACE.restricted(**choices)
+    try:
+        space.candidate(BASELINE)
+        baseline: Mapping[str, Value] | None = BASELINE
+    except SpaceError:
+        baseline = None
+    return Definition(space, build, baseline, partial(encoder_workload, space, quantised=True))
+
+
 def workload(codes: NDArray[np.int16]) -> Workload:
     """Workload of many candidates of ``SPACE`` at once, without building their networks.
 
@@ -228,7 +248,10 @@ def _existing(space: SearchSpace, codes: NDArray[np.int16]) -> NDArray[np.bool_]
 
 def _table(space: SearchSpace, codes: NDArray[np.int16], name: str) -> IntArray:
     """Values of a parameter in each layer of its group, ``(n, 3)``; 0 where the layer is not there."""
-    columns = [space.values(codes, f"{name}_{i}") for i in range(1, MOST_LAYERS + 1)]
+    columns = [
+        space.values(codes, column) if column in space.names else np.zeros(len(codes))
+        for column in (f"{name}_{i}" for i in range(1, MOST_LAYERS + 1))
+    ]
     return np.stack(columns, axis=1).astype(np.int64)
 
 

@@ -391,3 +391,34 @@ def test_a_refused_definition_says_why(make: Callable[[], object], message: str)
     with pytest.raises(SpaceError) as raised:
         make()
     assert str(raised.value).startswith(message)
+
+
+def test_a_restricted_space_has_just_the_candidates_with_those_values() -> None:
+    layer = Repeat("layers", (ordinal("units", (16, 32, 64)), categorical("kind", ("a", "b"))), 0, 2)
+    space = SearchSpace("whole", (layer, integer("bits", 2, 4)))
+    small = space.restricted(layers=(1, 2), units=(16, 64), bits=(3,))
+    kept = {
+        candidate
+        for candidate in space.enumerate()
+        if candidate["layers"] in (1, 2)
+        and candidate["bits"] == 3
+        and all(candidate[f"units_{i}"] != 32 for i in range(1, int(candidate["layers"]) + 1))
+    }
+    assert set(small.enumerate()) == kept
+    assert small.count() == len(kept) == 20
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"unit": (16,)}, "has no unit; it has layers, units"),
+        ({"units": (17,)}, "units takes 16, 32, got 17"),
+        ({"units": ()}, "left without values"),
+        ({"layers": ()}, "left without a number of layers"),
+        ({"layers": (3,)}, "layers takes 0, 1, 2, got 3"),
+    ],
+)
+def test_a_restriction_that_cannot_be_is_refused(choices: dict[str, tuple[int, ...]], message: str) -> None:
+    space = SearchSpace("whole", (Repeat("layers", (ordinal("units", (16, 32)),), 0, 2),))
+    with pytest.raises(SpaceError, match=message):
+        space.restricted(**choices)

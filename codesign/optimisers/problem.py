@@ -135,11 +135,12 @@ class Problem:
         """
         seen = set(exclude)
         kept: list[Codes] = []
-        for _ in range(DRAWS):
+        tries = 2 if self.space.count() <= CHUNK else DRAWS
+        for attempt in range(tries):
             if len(kept) >= count:
                 break
-            rows = self.space.sample_codes(CHUNK, rng, balanced=True)
-            self._keep_new(rows, seen, kept)
+            size = min(2 * max(count, 32) << attempt, CHUNK)
+            self._keep_new(self.space.sample_codes(size, rng, balanced=True), seen, kept)
         else:
             self._search_new(count, rng, seen, kept)
         return np.array(kept[:count], dtype=np.int16).reshape(-1, len(self.space.columns))

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from codesign.errors import SpaceError
 from codesign.hardware import Device, Workload
 from codesign.network import Network
-from codesign.space import SearchSpace, Value
+from codesign.space import SearchSpace, SpaceDefinition, Value
+from codesign.testing import check_search_space
 from hardware_models.asic import AsicModel
 from search_spaces import econt, econt_float
 
@@ -129,3 +130,28 @@ def test_columns_are_named_after_the_layers() -> None:
     deepest = {"filters_3": 2, "units_3": 16}
     network = network_of(econt, deepest)
     assert econt.workload(econt.SPACE.encode([])).names == Workload.of([network]).names
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"convolutions": (0, 1), "dense_layers": (0,)},
+        {"convolutions": (0,)},
+        {"filters": (4, 16), "conv_weight_bits": (3, 5), "latent_bits": (9,)},
+        {"convolutions": (1, 2, 3), "stride": (2, 4), "input_bits": (8,)},
+    ],
+)
+def test_a_restricted_space_keeps_the_laws_of_spaces(choices: dict[str, tuple[int, ...]]) -> None:
+    definition = econt.restricted(**choices)
+    check_search_space(definition)
+    assert 0 < definition.SPACE.count() < econt.SPACE.count()
+
+
+def test_a_restricted_space_keeps_the_baseline_only_if_it_is_in_it() -> None:
+    assert econt.restricted(filters=(8,)).BASELINE == econt.BASELINE
+    assert econt.restricted(filters=(4,)).BASELINE is None
+
+
+@pytest.mark.parametrize("definition", [econt, econt_float])
+def test_keeps_the_laws_of_spaces(definition: SpaceDefinition) -> None:
+    check_search_space(definition)

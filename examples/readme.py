@@ -1,0 +1,17 @@
+"""The lines that open the README; run from the root of the project: .venv/bin/python examples/readme.py"""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def main() -> None:
+    """Run the first Python block of the README as it stands."""
+    block = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    exec(compile(block.group(1), str(README), "exec"), {"__name__": "readme"})
+
+
+if __name__ == "__main__":
+    main()
