@@ -4,6 +4,7 @@ import inspect
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from codesign.errors import ConfigError, StoreError
 from codesign.hardware import Device, HardwareModel
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
+from codesign.progress import Bar
 from codesign.space import SpaceDefinition
 from codesign.study import Setup, Study, Watcher
 from codesign.tasks import Task
@@ -186,7 +188,7 @@ def run(
     device: Device | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
-    watcher: Watcher | None = None,
+    progress: bool = True,
 ) -> Study:
     """Search a space for the designs that trade the objectives best.
 
@@ -218,8 +220,8 @@ def run(
         Processes; by default one a core.
     out
         Folder of the study; by default ``runs/<space>-<seed>``. One that holds a study goes on with it.
-    watcher
-        Told what happens; by default nobody.
+    progress
+        Whether to show a bar.
 
     Raises
     ------
@@ -260,7 +262,8 @@ def run(
         None if isinstance(model, str) else model,
     )
     by_name = isinstance(space, str) and isinstance(task, str) and isinstance(model, str)
-    return start(config, setup, out, watcher, by_name=by_name)
+    with Bar(trials, setup.objectives) if progress else nullcontext() as watcher:
+        return start(config, setup, out, watcher, by_name=by_name)
 
 
 def start(
@@ -303,7 +306,7 @@ def stored_config(folder: str | Path) -> StudyConfig:
     return parse_study(study.meta["config"], str(folder))
 
 
-def resume(folder: str | Path, trials: int | None = None, watcher: Watcher | None = None) -> Study:
+def resume(folder: str | Path, trials: int | None = None, *, progress: bool = True) -> Study:
     """Go on with the study in a folder, with what it was made with.
 
     Parameters
@@ -312,11 +315,13 @@ def resume(folder: str | Path, trials: int | None = None, watcher: Watcher | Non
         Of the study.
     trials
         How many designs in all; by default as many as it was made for. More extends it.
-    watcher
-        Told what happens.
+    progress
+        Whether to show a bar.
     """
     config = stored_config(folder)
-    return go_on(folder, config.setup(), trials or config.trials, watcher)
+    setup, total = config.setup(), trials or config.trials
+    with Bar(total, setup.objectives) if progress else nullcontext() as watcher:
+        return go_on(folder, setup, total, watcher)
 
 
 def _spelt(goal: str | Objective) -> str:

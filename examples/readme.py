@@ -1,4 +1,4 @@
-"""The lines that open the README; run from the root of the project: .venv/bin/python examples/readme.py"""
+"""Run the lines that open the README: `.venv/bin/python examples/readme.py` in the root of the project."""
 
 import re
 from pathlib import Path

@@ -22,6 +22,7 @@ from codesign.network import (
     Upsample,
 )
 from codesign.tasks import Samples
+from codesign.tasks.econt import generate
 
 Stage = tuple[int, int, int, bool]
 """Filters, kernel, stride, pooling."""
@@ -115,3 +116,9 @@ def samples() -> Samples:
     for array in (inputs, targets, index):
         array.setflags(write=False)  # as of data that is shared
     return Samples(inputs, targets, index)
+
+
+@pytest.fixture(scope="session")
+def generated() -> NDArray[np.float32]:
+    """10,000 wafers of the generator, ``(n, 8, 8, 1)``."""
+    return generate(10_000, seed=2).images[..., None].astype(np.float32)
