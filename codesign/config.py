@@ -73,7 +73,7 @@ class StudyConfig(_Strict):
     limits: list[str] = []
     optimiser: str = "qnehvi"
     trials: int = Field(default=60, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int | None = Field(default=None, ge=1)
     in_flight: int | None = Field(default=None, ge=1)
     export: list[Literal["onnx"]] = []
@@ -319,7 +319,7 @@ def resume(folder: str | Path, trials: int | None = None, *, progress: bool = Tr
         Whether to show a bar.
     """
     config = stored_config(folder)
-    setup, total = config.setup(), trials or config.trials
+    setup, total = config.setup(), config.trials if trials is None else trials
     with Bar(total, setup.objectives) if progress else nullcontext() as watcher:
         return go_on(folder, setup, total, watcher)
 

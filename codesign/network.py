@@ -457,7 +457,10 @@ class Network:
             raise NetworkError(f"cannot read the network {path}: {error.strerror or error}") from error
         except ValueError as error:
             raise NetworkError(f"{path} is not JSON: {error}") from error
-        return cls.from_dict(data)
+        try:
+            return cls.from_dict(data)
+        except NetworkError as error:
+            raise NetworkError(f"{path}: {error}") from error
 
     @property
     def digest(self) -> str:

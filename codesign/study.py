@@ -6,7 +6,7 @@ there are, which of them is faster, or whether the study was interrupted.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import ConfigError, StoreError
+from codesign.errors import CodesignError, ConfigError, StoreError
 from codesign.evaluation import Evaluation, Status
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.hardware import Device, HardwareModel, Workload, effective_bops
@@ -25,7 +25,7 @@ from codesign.metrics import Summary
 from codesign.network import Network
 from codesign.objectives import Objective
 from codesign.optimisers import Optimiser, Problem
-from codesign.pareto import Front
+from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate, SpaceDefinition
 from codesign.store import Store, write_file
 from codesign.tasks import Task
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 __all__ = ["Setup", "Study", "Watcher"]
 
 PATIENCE_SECONDS = 0.25
+OWN_COLUMNS = (
+    *("number", "digest", "status", "reason", "origin", "steps", "epochs", "seed", "seconds"),
+    *("effective_bops", "on_front"),
+)
+"""Columns of tables beside parameters, metrics and costs."""
 
 
 class Watcher(Protocol):
@@ -103,6 +108,7 @@ class Setup:
             raise ConfigError(
                 f"a front needs at least two different objectives, got {', '.join(names) or 'none'}"
             )
+        self._require_free_names()
         for goal in self.objectives:
             if goal.name not in COST_UNITS and goal.name not in self.task.metrics:
                 raise ConfigError(
@@ -112,21 +118,59 @@ class Setup:
         for goal in self.limits:
             if goal.name not in COST_UNITS or goal.budget is None:
                 raise ConfigError(
-                    f"a limit bounds one of {', '.join(COST_UNITS)}, as 'area_um2<=1e6'; got {goal}"
+                    f"a limit bounds one of {', '.join(COST_UNITS)}, as 'area_um2<=1e6'; "
+                    f"got {goal.spelling!r}"
                 )
+
+    def _require_free_names(self) -> None:
+        """Reject parameters and metrics whose columns in tables would be another value's."""
+        metrics = self.task.metrics
+        taken = {*COST_UNITS, *OWN_COLUMNS, *metrics, *(f"{name}_std" for name in metrics)}
+        taken |= {f"{name}_ratio" for name in COMPARED}
+        both = [name for name in self.definition.SPACE.names if name in taken]
+        if both:
+            raise ConfigError(
+                f"space {self.definition.SPACE.name!r} has parameters named like a cost, a metric or another "
+                f"column of the tables: {', '.join(both)}; rename them"
+            )
+        both = [name for name in metrics if name in COST_UNITS or name in OWN_COLUMNS]
+        if both:
+            raise ConfigError(
+                f"task {self.task.name!r} has metrics named like a cost or another column of the tables: "
+                f"{', '.join(both)}; rename them"
+            )
 
     @cached_property
     def problem(self) -> Problem:
         """What the optimiser is given."""
-        return Problem(self.definition.SPACE, self.objectives, self.price, frozenset(COST_UNITS), self.limits)
+        known = frozenset(COST_UNITS)
+        return Problem(self.definition.SPACE, self.objectives, self.price, known, self.limits, self.baseline)
 
     def price(self, codes: NDArray[np.int16]) -> Mapping[str, NDArray[np.float64]]:
-        """Costs of many candidates at once, by name, each of shape ``(n,)``."""
-        workload = getattr(self.definition, "workload", None)
-        if workload is None:
-            networks = [self.definition.build(candidate) for candidate in self.definition.SPACE.decode(codes)]
-            return self.model.price(Workload.of(networks), self.device)
-        return self.model.price(workload(codes), self.device)
+        """Costs of many candidates at once, by name, each of shape ``(n,)``.
+
+        Raises
+        ------
+        ConfigError
+            If the space's ``build`` or ``workload``, or the model, raises something else than a
+            ``CodesignError``.
+        """
+        try:
+            return self.model.price(self._workload(codes), self.device)
+        except CodesignError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"a design of space {self.definition.SPACE.name!r} cannot be built and priced: "
+                f"{type(error).__name__}: {error}; mend the space's build(candidate) or workload(codes), "
+                "see codesign.testing.check_search_space"
+            ) from error
+
+    def _workload(self, codes: NDArray[np.int16]) -> Workload:
+        given: Callable[[NDArray[np.int16]], Workload] | None = getattr(self.definition, "workload", None)
+        if given is not None:
+            return given(codes)
+        return Workload.of([self.definition.build(each) for each in self.definition.SPACE.decode(codes)])
 
     def costs(self, candidate: Candidate) -> dict[str, float]:
         """Costs of one candidate."""
@@ -168,7 +212,8 @@ class Study:
 
     @classmethod
     def create(cls, folder: str | Path, setup: Setup, config: Mapping[str, Any] | None = None) -> "Study":
-        """Make a new study in a folder; raise if no design of the space keeps the budgets."""
+        """Make a new study in a folder; raise if no design can be priced or keeps the budgets."""
+        setup.price(setup.definition.SPACE.sample_codes(1, np.random.default_rng(setup.seed)))
         setup.problem.check_budgets(np.random.default_rng(setup.seed))
         return cls(Store.create(folder, {**setup.describe(), "config": dict(config or {})}))
 
@@ -277,19 +322,28 @@ class Study:
             _Loop(self.store, setup, executor, watcher).run(trials)
         finally:
             executor.close()
-        if len(self.store.proposals()) < trials:
+        proposed = len(self.store.proposals())
+        if proposed < trials:
             self.note = "every design within the budgets has been proposed"
+        elif proposed > trials:
+            self.note = f"the study has {proposed} designs already; {trials} are no more work"
         return self
 
 
 class _Loop:
-    """State of a running study: what is finished, what is under way."""
+    """State of a running study: what is finished, what is under way.
+
+    When a worker dies, everything its pool had comes back lost. Each of these *suspects* is tried once more,
+    alone, and nothing is proposed meanwhile; only what is lost again is recorded as lost.
+    """
 
     def __init__(self, store: Store, setup: Setup, executor: Executor, watcher: Watcher | None) -> None:
         self.store, self.setup, self.executor, self.watcher = store, setup, executor, watcher
         self.candidates: list[Candidate] = []
         self.origins: list[str] = []
         self.done: dict[int, Evaluation] = {}
+        self.under_way: set[int] = set()
+        self.suspects: list[int] = []
         self.exhausted = False
         proposals = store.proposals()
         if self.watcher:
@@ -305,12 +359,14 @@ class _Loop:
                 return
             for number, result in self.executor.wait(PATIENCE_SECONDS):
                 self._finish(number, result)
+            if self.suspects and not self.under_way:
+                self._submit(self.suspects[0])
             if self.watcher:
                 self.watcher.tick()
 
     def _may_propose(self) -> bool:
         seen = len(self.candidates) - self.setup.in_flight + 1
-        return all(number in self.done for number in range(max(seen, 0)))
+        return not self.suspects and all(number in self.done for number in range(max(seen, 0)))
 
     def _propose(self) -> None:
         number, baseline = len(self.candidates), self.setup.baseline
@@ -343,12 +399,23 @@ class _Loop:
         if over:
             self._record(self._evaluation(number, "infeasible", over))
             return
+        self._submit(number)
+
+    def _submit(self, number: int) -> None:
+        candidate = self.candidates[number]
         network = self.setup.definition.build(candidate)
         self.executor.submit(number, Job(_evaluate, {"network": network}))
+        self.under_way.add(number)
         if self.watcher:
             self.watcher.started(number, candidate, self.setup.costs(candidate))
 
     def _finish(self, number: int, result: "Outcome | BaseException") -> None:
+        self.under_way.discard(number)
+        if isinstance(result, WorkerLostError) and number not in self.suspects:
+            self.suspects.append(number)
+            return
+        if number in self.suspects:
+            self.suspects.remove(number)
         if isinstance(result, WorkerLostError):
             self._record(self._evaluation(number, "lost", str(result)))
         elif isinstance(result, BaseException):

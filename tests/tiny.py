@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,7 +40,7 @@ class TinyTask:
     loss: ClassVar[str] = "mse"
     metrics: ClassVar[Mapping[str, str]] = {"error": "1"}
 
-    @cached_property
+    @property
     def training(self) -> Samples:
         inputs = np.random.default_rng(0).random((self.count, 2, 2, 1), dtype=np.float32)
         if self.broken:

@@ -1,22 +1,27 @@
 """The commands. What they need is imported when they run, so that ``--help`` answers at once."""
 
 import json
+import math
 import os
+import shlex
 import signal
 import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from codesign.errors import CodesignError, ConfigError
+from codesign.errors import CodesignError, ConfigError, SpaceError
 
 if TYPE_CHECKING:
     from codesign.config import StudyConfig
+    from codesign.hardware import Device
+    from codesign.network import Network
     from codesign.study import Study
 
 __all__ = ["main"]
@@ -38,19 +43,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(cli(standalone_mode=False))
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except CodesignError as error:
-        sys.exit(_say_error(str(error)))
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        sys.exit(_say_error(str(error), error))
+    except OSError as error:
+        sys.exit(_say_error(f"cannot read or write: {error}; see that there is room and permission", error))
     except Exception as error:
         sys.exit(_say_defect(error))
 
@@ -61,7 +63,9 @@ def _say_warning(message: Warning, category: type[Warning], *_: Any, **__: Any) 
         click.echo(f"warning: {message}", err=True)
 
 
-def _say_error(text: str) -> int:
+def _say_error(text: str, error: Exception) -> int:
+    if os.environ.get("CODESIGN_DEBUG"):
+        traceback.print_exception(error)
     click.echo(f"error: {text}", err=True)
     return 2
 
@@ -70,11 +74,14 @@ def _say_defect(error: Exception) -> int:
     """A defect of ours: one line for the user, the traceback in a file for the report."""
     if os.environ.get("CODESIGN_DEBUG"):
         traceback.print_exception(error)
-    else:
+        return 1
+    try:
         with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="codesign-", delete=False) as stream:
             traceback.print_exception(error, file=stream)
-        text = f"internal error: {type(error).__name__}: {error}; please report it with {stream.name}"
-        click.echo(text, err=True)
+        report = stream.name
+    except OSError:
+        report = "the output of the same command with CODESIGN_DEBUG=1"
+    click.echo(f"internal error: {type(error).__name__}: {error}; please report it with {report}", err=True)
     return 1
 
 
@@ -95,7 +102,16 @@ def _json_option(command: Any) -> Any:
 
 
 def _print_json(data: Any) -> None:
-    click.echo(json.dumps(data, indent=1))
+    click.echo(json.dumps(_finite(data), indent=1, allow_nan=False))
+
+
+def _finite(data: Any) -> Any:
+    """The same with None for what JSON has no number for."""
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 _DEVICE_OPTIONS = (
@@ -136,10 +152,10 @@ def _device_options(command: Any) -> Any:
 @click.option("--dry-run", is_flag=True, help="Print the size of the space and its costs; train nothing.")
 @_json_option
 def run(study_file: str | None, dry_run: bool, as_json: bool, **options: Any) -> None:
-    """Search a space: from STUDY.toml, from options, or from both (options win).
+    """Search a space: by a study file, by options, or both.
 
-    Ends with the table of the front and writes front.csv, front.json, front.html and front.png into the
-    folder of the study. Ctrl-C stops it; `codesign resume` goes on.
+    Options win over STUDY_FILE. Ends with the table of the front and writes front.csv, front.json,
+    front.html and front.png into the folder of the study. Ctrl-C stops it; `codesign resume` goes on.
     """
     from codesign.config import load_study_file, parse_study
 
@@ -151,13 +167,16 @@ def run(study_file: str | None, dry_run: bool, as_json: bool, **options: Any) ->
     out = Path(options["out"] or config.out or f"runs/{Path(config.space).stem}-{config.seed}")
     if (out / "study.sqlite").exists():
         raise ConfigError(
-            f"{out} already holds a study; `codesign resume {out}` goes on with it, or choose another --out"
+            f"{out} already holds a study; `{_command('resume', out)}` goes on with it, "
+            "or choose another --out"
         )
     _run(config, out, as_json)
 
 
 def _merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Values of a study file with the options of the command line put over them."""
+    if options["data"] and options["wafers"] is not None:
+        raise ConfigError("--data reads wafers and --wafers generates them; give one of the two")
     merged = {**base}
     for name in ("space", "task", "trials", "seed", "optimiser", "workers"):
         if options[name] is not None:
@@ -177,7 +196,14 @@ def _merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, An
         given = {name: value for name, value in values.items() if value is not None}
         if given:
             merged[table] = {**base.get(table, {}), **given}
+    if options["wafers"] is not None:
+        merged["data"].pop("path", None)
     return merged
+
+
+def _command(verb: str, folder: Path, *arguments: str) -> str:
+    """A command to type, ready for a shell."""
+    return f"codesign {verb} {shlex.join([str(folder), *arguments])}"
 
 
 def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
@@ -186,26 +212,23 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
 
     with waiting("Loading data and checking the budgets"):
         setup = config.setup()
-    with View(config.trials, setup, quiet=as_json) as view, _stoppable(out):
-        study = start(config, setup, out, view)
-    _close(study, config.export, as_json)
+    with _stoppable(out):
+        with View(config.trials, setup, quiet=as_json) as view:
+            study = start(config, setup, out, view)
+        _close(study, config.export, as_json)
 
 
-class _stoppable:  # noqa: N801
+@contextmanager
+def _stoppable(folder: Path) -> Iterator[None]:
     """Say how to go on when a study is stopped from the keyboard."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, KeyboardInterrupt):
-            click.echo(
-                f"\nStopped; nothing that was finished is lost. Go on with: codesign resume {self.folder}",
-                err=True,
-            )
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (folder / "study.sqlite").exists():
+            raise
+        text = f"Stopped; nothing that was finished is lost. Go on with: {_command('resume', folder)}"
+        click.echo(f"\n{text}", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def _close(study: "Study", export: list[Any], as_json: bool) -> None:
@@ -231,9 +254,10 @@ def _close(study: "Study", export: list[Any], as_json: bool) -> None:
             click.echo(
                 f"Exported: {len(exported)} designs, {exported[0].parent.parent}/DIGEST/{exported[0].name}"
             )
-        folder, trials = study.folder, len(study.evaluations)
-        click.echo(f"Look again: codesign front {folder}    One design: codesign show {folder} DIGEST")
-        click.echo(f"Extend:     codesign resume {folder} --trials {trials + 20}")
+        folder, trials = study.folder, str(len(study.evaluations) + 20)
+        click.echo(f"Look again: {_command('front', folder)}")
+        click.echo(f"One design: {_command('show', folder, 'DIGEST')}")
+        click.echo(f"Extend:     {_command('resume', folder, '--trials', trials)}")
 
 
 def _dry_run(config: "StudyConfig", as_json: bool) -> None:
@@ -262,27 +286,30 @@ def _dry_run(config: "StudyConfig", as_json: bool) -> None:
 
 @cli.command(epilog="Example: codesign resume runs/demo --trials 80")
 @click.argument("folder", type=click.Path())
-@click.option("--trials", type=int, help="Designs in all; more than before extends the study.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="Designs in all; more than before extends the study."
+)
 @_json_option
 def resume(folder: str, trials: int | None, as_json: bool) -> None:
-    """Go on with a study that was stopped, or extend one that is complete."""
+    """Go on with a stopped study, or extend a complete one."""
     from codesign.cli.view import View, waiting
     from codesign.config import go_on, stored_config
 
     config = stored_config(folder)
+    total = config.trials if trials is None else trials
     with waiting("Loading data"):
         setup = config.setup()
-    total = trials or config.trials
-    with View(total, setup, quiet=as_json) as view, _stoppable(Path(folder)):
-        study = go_on(folder, setup, total, view)
-    _close(study, config.export, as_json)
+    with _stoppable(Path(folder)):
+        with View(total, setup, quiet=as_json) as view:
+            study = go_on(folder, setup, total, view)
+        _close(study, config.export, as_json)
 
 
 @cli.command(epilog="Example: codesign status runs/demo --json")
 @click.argument("folder", type=click.Path())
 @_json_option
 def status(folder: str, as_json: bool) -> None:
-    """How far a study is: designs by how they ended, the front, the time."""
+    """How far a study is: every design, the front, the time."""
     from codesign.cli.view import print_status, status_data
     from codesign.study import Study
 
@@ -316,7 +343,7 @@ def front(folder: str, as_json: bool) -> None:
 @click.argument("digest")
 @_json_option
 def show(folder: str, digest: str, as_json: bool) -> None:
-    """Everything known of one design, by the first digits of its digest."""
+    """Everything known of one design; DIGEST: its first digits."""
     from codesign.cli.view import print_design
     from codesign.study import Study
 
@@ -334,14 +361,14 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 @click.argument("source", type=click.Path())
 @click.argument("digest", required=False)
 @click.option("--space", default="econt", show_default=True, help="Space that SOURCE is a candidate of.")
-@click.option("--model", default="asic", show_default=True, help="Hardware model.")
+@click.option("--model", help="Hardware model.  [default: the study's, or asic]")
 @_device_options
 @_json_option
 def estimate(
     source: str,
     digest: str | None,
     space: str,
-    model: str,
+    model: str | None,
     technology: str | None,
     clock_mhz: float | None,
     as_json: bool,
@@ -355,9 +382,12 @@ def estimate(
     from codesign.cli.view import print_estimate
     from codesign.hardware import Device, effective_bops
 
-    network, device = _priced(source, digest, space)
-    chosen = Device(technology or device.technology, clock_mhz or device.clock_mhz)
-    found = catalogue.hardware_model(model).estimate(network, chosen)
+    network, device, own_model = _priced(source, digest, space)
+    chosen = Device(
+        device.technology if technology is None else technology,
+        device.clock_mhz if clock_mhz is None else clock_mhz,
+    )
+    found = catalogue.hardware_model(model or own_model).estimate(network, chosen)
     data = {**found.to_dict(), "effective_bops": effective_bops(network) if network.fitted else None}
     if as_json:
         _print_json(data)
@@ -365,25 +395,47 @@ def estimate(
         print_estimate(found, data["effective_bops"])
 
 
-def _priced(source: str, digest: str | None, space: str) -> Any:
-    """Network and device of whatever `estimate` is given."""
+def _priced(source: str, digest: str | None, space: str) -> "tuple[Network, Device, str]":
+    """Network, device and hardware model of whatever `estimate` is given."""
     from codesign import catalogue
     from codesign.hardware import Device
     from codesign.network import Network
-    from codesign.study import Study
 
     if Path(source).is_dir():
-        if not digest:
-            raise ConfigError(f"{source} is a study; say which design: codesign estimate {source} DIGEST")
-        study = Study.read(source)
-        with study.store:
-            return study.network(digest), Device(**study.meta["device"])
+        return _priced_design(source, digest)
+    if digest is not None:
+        raise ConfigError(f"{source} is no folder of a study, so it has no design {digest!r}; leave that out")
     data = _read_json(source)
     if isinstance(data, dict) and "codesign_network" in data:
-        return Network.from_dict(data), Device()
+        return Network.load(source), Device(), "asic"
     values = data.get("candidate", data) if isinstance(data, dict) else data
     definition = catalogue.search_space(space)
-    return definition.build(definition.SPACE.candidate(values)), Device()
+    try:
+        return definition.build(definition.SPACE.candidate(values)), Device(), "asic"
+    except SpaceError as error:
+        raise SpaceError(f"{source}: {error}") from error
+
+
+def _priced_design(folder: str, digest: str | None) -> "tuple[Network, Device, str]":
+    """The same for a design of a study, trained or not."""
+    from codesign import catalogue
+    from codesign.config import stored_config
+    from codesign.hardware import Device
+    from codesign.study import Study
+
+    study = Study.read(folder)
+    with study.store:
+        if not digest:
+            raise ConfigError(
+                f"{folder} is a study; say which design: {_command('estimate', Path(folder), 'DIGEST')}"
+            )
+        evaluation = study.store.evaluation(digest)
+        if evaluation.ok:
+            network = study.network(digest)
+        else:
+            definition = catalogue.search_space(stored_config(folder).space)
+            network = definition.build(definition.SPACE.candidate(evaluation.candidate.values))
+        return network, Device(**study.meta["device"]), study.meta["model"]
 
 
 def _read_json(path: str) -> Any:
@@ -402,7 +454,7 @@ def _read_json(path: str) -> Any:
 @click.option("--out", type=click.Path(), help="Folder to write.  [default: FOLDER/export/DIGEST/TARGET]")
 @_json_option
 def export(folder: str, digest: str, target: str, out: str | None, as_json: bool) -> None:
-    """Write a trained design in another form, checked to give the same integers."""
+    """Write a trained design in another form, checked bit for bit."""
     from codesign.cli.view import waiting
     from codesign.study import Study
 
@@ -459,7 +511,7 @@ def data() -> None:
 )
 @_json_option
 def data_check(path: str | None, wafers: int, seed: int, population: Any, as_json: bool) -> None:
-    """Print each published or measured figure beside that of the data at hand."""
+    """Published or measured figures beside those of the data at hand."""
     from dataclasses import asdict
 
     from codesign.cli.view import print_check, waiting

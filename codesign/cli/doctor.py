@@ -63,10 +63,12 @@ def _python() -> dict[str, Any]:
 
 
 def _accelerator() -> dict[str, Any]:
-    import torch
+    try:
+        import torch
 
-    present = torch.cuda.is_available()
-    found = torch.cuda.get_device_name(0) if present else "none"
+        found = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"
+    except Exception:
+        found = "none that torch sees"
     return {
         "part": "GPU",
         "needs": "nothing: training runs on the CPU",

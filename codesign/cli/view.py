@@ -1,21 +1,26 @@
 """What the commands show people: the live view of a run, and tables with units."""
 
+import math
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from codesign.evaluation import Evaluation
 from codesign.hardware.estimate import COST_UNITS, HardwareEstimate
 from codesign.metrics import Summary
+from codesign.objectives import Objective
 from codesign.optimisers.problem import Survey
-from codesign.pareto import Front
+from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate
 from codesign.study import Setup, Study
 
@@ -38,12 +43,28 @@ __all__ = [
 ]
 
 SHOWN = 10
+WIDTH = 150
+SHORT_DIGEST = 8
+NARROW = {"operations": "opera-\ntions", "parameters": "param-\neters", "weight_bits": "weight\nbits"}
+SPREAD = ("mean", "spread over\nwafers", "error of\nthe mean")
 COLUMNS = ("operations", "area_um2", "power_mw", "latency_ns")
 
 
 def _console(*, error: bool = False) -> Console:
+    """As wide as the terminal; where there is none, as ``COLUMNS`` says, else wide enough for any table."""
     console = Console(stderr=error, highlight=False)
-    return console if console.is_terminal else Console(stderr=error, highlight=False, width=150)
+    wide = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    return console if wide else Console(stderr=error, highlight=False, width=WIDTH)
+
+
+def _fitting(console: Console, make: Callable[[bool], Table]) -> Table:
+    """A table: framed, or where that is too wide for the console the one of ``make(True)``, unframed."""
+    table = make(False)
+    if console.measure(table, options=console.options.update(width=10 * WIDTH)).maximum <= console.width:
+        return table
+    table = make(True)
+    table.box, table.padding, table.pad_edge = None, (0, 1, 0, 0), False
+    return table
 
 
 @contextmanager
@@ -54,19 +75,26 @@ def waiting(text: str) -> Iterator[None]:
 
 
 def _number(value: float | None) -> str:
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "-"
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
-def _heading(name: str, units: Mapping[str, str]) -> str:
+def _heading(name: str, units: Mapping[str, str], *, narrow: bool = False) -> str:
     unit = units.get(name, "")
     words = {"emd": "EMD"}.get(name, name)
     for suffix in ("_um2", "_mw", "_ns", "_nj", "_cycles"):
         words = words.removesuffix(suffix)
+    if narrow:
+        words, unit = NARROW.get(words, words), unit.replace(" ", "\n")
     return f"{words}\n\\[{unit}]" if unit not in ("", "1") else words
+
+
+def _score(objectives: Sequence[Objective]) -> str:
+    """The objective that training tells, the first if there are several; else the first of all."""
+    return next((goal.name for goal in objectives if goal.name not in COST_UNITS), objectives[0].name)
 
 
 def _duration(seconds: float) -> str:
@@ -91,15 +119,6 @@ class View:
         self._live: Live | None = None
 
     def __enter__(self) -> "View":
-        if self._console.is_terminal and not self._quiet:
-            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
-            self._live.start()
-        elif not self._quiet:
-            recipe = self._setup.recipe
-            self._console.print(
-                f"{self._trials} designs, rung {recipe.steps} steps (batch {recipe.batch}, {recipe.schedule} "
-                f"learning rate from {recipe.learning_rate:g}), {self._setup.workers} workers"
-            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,9 +126,19 @@ class View:
             self._live.stop()
 
     def resumed(self, evaluations: Sequence[Evaluation]) -> None:
-        """Designs that were there before this run."""
+        """The run begins, with these designs from before."""
         self._ended = list(evaluations)
         self._before = len(evaluations)
+        self._start = time.monotonic()
+        if self._console.is_terminal and not self._quiet:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+        elif not self._quiet:
+            recipe, workers = self._setup.recipe, min(self._setup.workers, self._setup.in_flight)
+            self._console.print(
+                f"{self._trials} designs, rung {recipe.steps} steps (batch {recipe.batch}, {recipe.schedule} "
+                f"learning rate from {recipe.learning_rate:g}), {workers} worker{'s' if workers > 1 else ''}"
+            )
 
     def started(self, number: int, candidate: Candidate, costs: Mapping[str, float]) -> None:
         """A design was queued."""
@@ -121,7 +150,7 @@ class View:
         self._running.pop(evaluation.number, None)
         self._ended.append(evaluation)
         if self._live is None and not self._quiet:
-            self._console.print(self._line(evaluation), soft_wrap=True)
+            self._console.print(self._line(evaluation), soft_wrap=True, markup=False)
         self.tick()
 
     def tick(self) -> None:
@@ -144,8 +173,8 @@ class View:
         values = [f"{len(self._ended):>3}/{self._trials}", evaluation.candidate.digest[:8]]
         values.append(f"{evaluation.steps:>5} steps")
         if evaluation.ok:
-            score = self._setup.objectives[0].name
-            values.append(f"{score} {evaluation.value(score):.3f}")
+            score = _score(self._setup.objectives)
+            values.append(f"{score} {_number(evaluation.value(score))}")
         else:
             values.append(f"{evaluation.status}: {evaluation.reason}")
         values += [
@@ -154,88 +183,105 @@ class View:
         return "  ".join([*values, f"front {len(self._front)}", f"left {self._left()}"])
 
     def _drawing(self) -> Group:
-        front = self._front
         progress = Progress(
-            TextColumn("[bold]designs"), BarColumn(40), MofNCompleteColumn(), TextColumn("{task.description}")
+            TextColumn("[bold]designs"),
+            BarColumn(min(40, max(self._console.width - 65, 5))),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
         )
         elapsed = _duration(time.monotonic() - self._start)
         progress.add_task(
-            f"front {len(front)} designs, elapsed {elapsed}, left {self._left()}",
+            f"front {len(self._front)} designs, elapsed {elapsed}, left {self._left()}",
             total=self._trials,
             completed=len(self._ended),
         )
-        score = self._setup.objectives[0].name
+        return Group(progress, _fitting(self._console, self._table))
+
+    def _table(self, narrow: bool) -> Table:
+        score = _score(self._setup.objectives)
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for name in ("design", "digest", "rung", score, *COLUMNS[:3], "state"):
-            unit = {**COST_UNITS, **self._setup.task.metrics}
-            table.add_column(_heading(name, unit), justify="left" if name in ("digest", "state") else "right")
-        best = {evaluation.number for evaluation in front}
-        for evaluation in self._ended[-SHOWN:]:
-            state = "[red]on the front" if evaluation.number in best else str(evaluation.status)
-            value = f"{evaluation.value(score):.3f}" if evaluation.ok else "-"
-            self._row(
-                table,
-                evaluation.number,
-                evaluation.candidate,
-                evaluation.steps,
-                value,
-                evaluation.costs,
-                state,
-            )
+        units = {**COST_UNITS, **self._setup.task.metrics, "rung": "steps"}
+        for name in ("design", "digest", "rung", *_distinct(score, *COLUMNS[:3]), "state"):
+            side: Literal["left", "right"] = "left" if name in ("digest", "state") else "right"
+            table.add_column(_heading(name, units, narrow=narrow), justify=side)
+        best = {evaluation.number for evaluation in self._front}
+        for ended in self._ended[-SHOWN:]:
+            state = "[red]on the front" if ended.number in best else str(ended.status)
+            values = {**ended.costs, **({score: ended.value(score)} if ended.ok else {})}
+            table.add_row(*self._row(ended.number, ended.candidate, ended.steps, values), state)
         for number, (candidate, costs, since) in sorted(self._running.items()):
             state = f"[cyan]under way, {_duration(time.monotonic() - since)}"
-            self._row(table, number, candidate, self._setup.recipe.steps, "...", costs, state)
-        return Group(progress, table)
+            table.add_row(*self._row(number, candidate, self._setup.recipe.steps, costs), state)
+        return table
 
-    @staticmethod
     def _row(
-        table: Table,
-        number: int,
-        candidate: Candidate,
-        steps: int,
-        value: str,
-        costs: Mapping[str, float],
-        state: str,
-    ) -> None:
-        cells = [_number(costs[name]) for name in COLUMNS[:3]]
-        table.add_row(str(number), candidate.digest[:8], f"{steps} steps", value, *cells, state)
+        self, number: int, candidate: Candidate, steps: int, values: Mapping[str, float]
+    ) -> tuple[str, ...]:
+        names = _distinct(_score(self._setup.objectives), *COLUMNS[:3])
+        cells = (_number(values.get(name)) for name in names)
+        return (str(number), candidate.digest[:SHORT_DIGEST], f"{steps:,}", *cells)
+
+
+def _distinct(*names: str) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def print_front(study: Study) -> None:
     """The front beside the baseline, one line a design, every column with its unit."""
+    console, front, baseline = _console(), study.front(), study.baseline
+    console.print(_fitting(console, partial(_front_table, study)))
+    if not len(front):
+        bounds = [goal.spelling for goal in front.objectives if goal.budget is not None]
+        kept = any(evaluation.ok for evaluation in study.evaluations)
+        why = f"keeps every budget ({', '.join(bounds)})" if kept else "was trained to the end"
+        console.print(f"No design {why}; `codesign status` says how each ended.", markup=False)
+    else:
+        console.print(
+            f"Reference point {', '.join(_number(value) for value in front.reference)}; "
+            f"hypervolume {_number(front.hypervolume)}."
+        )
+    console.print(
+        f"Costs: {study.meta['model']} on {study.meta['device']['technology']} at "
+        f"{study.meta['device']['clock_mhz']:g} MHz, predicted. Training: {_recipe(study)}.",
+        markup=False,
+    )
+    if baseline is not None and not baseline.ok:
+        console.print(
+            f"The baseline was not trained ({baseline.status}: {baseline.reason}): no EMD ratio.",
+            markup=False,
+        )
+
+
+def _front_table(study: Study, narrow: bool) -> Table:
     front, baseline, units = study.front(), study.baseline, study.units
-    score = [goal.name for goal in front.objectives if goal.name not in COST_UNITS]
-    names = list(dict.fromkeys([*score, *(goal.name for goal in front.objectives), *COLUMNS]))
-    compared = [name for name in names if name in ("emd", "operations", "area_um2", "power_mw")]
-    table = Table(title=f"Front of {study.folder}: {_counts(study)}", title_justify="left")
+    goals = [goal.name for goal in front.objectives]
+    names = _distinct(*(name for name in goals if name not in COST_UNITS), *goals, *COLUMNS)
+    if narrow:
+        names = [name for name in names if name in goals or name != "latency_ns"]
+    compared = [name for name in names if name in COMPARED]
+    table = Table(title=f"Front of {escape(str(study.folder))}: {_counts(study)}", title_justify="left")
     for name in ("design", "digest"):
         table.add_column(name, justify="right" if name == "design" else "left")
     for name in names:
-        table.add_column(_heading(name, units), justify="right")
+        table.add_column(_heading(name, units, narrow=narrow), justify="right")
     for name in compared:
-        table.add_column(f"{_heading(name, {})}\n/ baseline", justify="right", style="cyan")
+        heading = f"{_heading(name, {}, narrow=narrow)}\n/ {'base' if narrow else 'baseline'}"
+        table.add_column(heading, justify="right", style="cyan")
     rows = front.rows(baseline)
     for row in rows:
-        table.add_row(*_cells(row, names, compared))
+        table.add_row(*_cells(row, names, compared, narrow))
     if baseline is not None and baseline.candidate.digest not in {row["digest"] for row in rows}:
         table.add_section()
         values = {**baseline.costs, **{name: item.mean for name, item in baseline.metrics.items()}}
-        row = {"number": "baseline", "digest": baseline.candidate.digest, **values}
-        table.add_row(*_cells(row, names, []), *["" for _ in compared])
-    console = _console()
-    console.print(table)
-    console.print(
-        f"Reference point {', '.join(_number(value) for value in front.reference)}; "
-        f"hypervolume {_number(front.hypervolume)}. EMD in sensor cells. "
-        f"Costs: {study.meta['model']} on {study.meta['device']['technology']} at "
-        f"{study.meta['device']['clock_mhz']:g} MHz, predicted. Training: {_recipe(study)}."
-    )
-    if baseline is not None and not baseline.ok:
-        console.print(f"The baseline was not trained ({baseline.status}: {baseline.reason}): no EMD ratio.")
+        number = "base" if narrow else "baseline"
+        row = {"number": number, "digest": baseline.candidate.digest, **values}
+        table.add_row(*_cells(row, names, [], narrow), *["" for _ in compared])
+    return table
 
 
-def _cells(row: Mapping[str, Any], names: Sequence[str], compared: Sequence[str]) -> list[str]:
-    cells = [str(row["number"]), str(row["digest"])]
+def _cells(row: Mapping[str, Any], names: Sequence[str], compared: Sequence[str], narrow: bool) -> list[str]:
+    digest = str(row["digest"])
+    cells = [str(row["number"]), digest[:SHORT_DIGEST] if narrow else digest]
     cells += [
         f"{row[name]:.4f}" if name == "emd" and name in row else _number(row.get(name)) for name in names
     ]
@@ -286,35 +332,13 @@ def status_data(study: Study) -> dict[str, Any]:
 
 def print_status(study: Study, data: Mapping[str, Any]) -> None:
     """How far a study is, and every design in a line."""
-    console, score = _console(), study.objectives[0].name
-    best = set(data["front"])
-    table = Table(title=f"{study.folder}: {_counts(study)}", title_justify="left")
-    for name in ("design", "digest", "from", "state", "rung", score, *COLUMNS[:3], "CPU\n[s]"):
-        table.add_column(
-            _heading(name, study.units), justify="left" if name in ("digest", "from", "state") else "right"
-        )
-    for number, candidate, origin, evaluation in study.store.proposals():
-        if evaluation is None:
-            table.add_row(str(number), candidate.digest, origin, "under way or interrupted")
-            continue
-        state = "on the front" if candidate.digest in best else evaluation.status
-        value = f"{evaluation.value(score):.4f}" if evaluation.ok else "-"
-        cells = [_number(evaluation.costs.get(name)) for name in COLUMNS[:3]]
-        table.add_row(
-            str(number),
-            candidate.digest,
-            origin,
-            state,
-            f"{evaluation.steps} steps",
-            value,
-            *cells,
-            f"{evaluation.seconds:.1f}",
-        )
-    console.print(table)
+    console = _console()
+    console.print(_fitting(console, partial(_status_table, study, set(data["front"]))))
     for evaluation in study.evaluations:
         if not evaluation.ok:
             console.print(
-                f"{evaluation.number} {evaluation.candidate.digest} {evaluation.status}: {evaluation.reason}"
+                f"{evaluation.number} {evaluation.candidate.digest} {evaluation.status}: {evaluation.reason}",
+                markup=False,
             )
     console.print(
         f"{data['finished']} of {data['planned'] or data['proposed']} designs, {data['steps']:,} steps, "
@@ -323,21 +347,54 @@ def print_status(study: Study, data: Mapping[str, Any]) -> None:
     )
 
 
+def _status_table(study: Study, best: set[str], narrow: bool) -> Table:
+    score = _score(study.objectives)
+    names = _distinct(score, *COLUMNS[:3])
+    units = {**study.units, "rung": "steps", "CPU": "s"}
+    table = Table(title=f"{escape(str(study.folder))}: {_counts(study)}", title_justify="left")
+    origins = [] if narrow else ["from"]
+    for name in ("design", "digest", *origins, "state", "rung", *names, "CPU"):
+        side: Literal["left", "right"] = "left" if name in ("digest", "from", "state") else "right"
+        table.add_column(_heading(name, units, narrow=narrow), justify=side)
+    for number, candidate, origin, evaluation in study.store.proposals():
+        digest = candidate.digest[:SHORT_DIGEST] if narrow else candidate.digest
+        start = [str(number), digest, *([] if narrow else [origin])]
+        if evaluation is None:
+            table.add_row(*start, "unfinished")
+            continue
+        values = {**evaluation.costs, **({score: evaluation.value(score)} if evaluation.ok else {})}
+        table.add_row(
+            *start,
+            "on the front" if candidate.digest in best else evaluation.status,
+            f"{evaluation.steps:,}",
+            *(_number(values.get(name)) for name in names),
+            f"{evaluation.seconds:.1f}",
+        )
+    return table
+
+
 def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> None:
     """Everything known of one design."""
-    console, baseline = _console(), study.baseline
+    console = _console()
     title = f"[bold]Design {evaluation.number}, {evaluation.candidate.digest}[/]"
-    console.print(f"{title}: {evaluation.status} {evaluation.reason}")
+    console.print(f"{title}: {evaluation.status} {escape(evaluation.reason)}")
     console.print(
         f"proposed by {evaluation.origin}; rung {evaluation.steps} steps ({evaluation.epochs:.1f} epochs), "
         f"seed {evaluation.seed}, {evaluation.seconds:.1f} s CPU"
     )
     table = Table("parameter", "value", title="Candidate", title_justify="left")
     for name, value in evaluation.candidate.values.items():
-        table.add_row(name, str(value))
+        table.add_row(escape(name), escape(str(value)))
     console.print(table)
+    console.print(_fitting(console, partial(_values_table, study, evaluation)))
+    if network:
+        console.print(f"Network with weights: {network}", markup=False, soft_wrap=True)
+
+
+def _values_table(study: Study, evaluation: Evaluation, narrow: bool) -> Table:
+    baseline = study.baseline
     table = Table("value", "unit", title="Values", title_justify="left")
-    for heading in ("mean", "spread over wafers", "error of the mean", "/ baseline"):
+    for heading in (*SPREAD, "/ base" if narrow else "/ baseline"):
         table.add_column(heading, justify="right")
     for name, summary in evaluation.metrics.items():
         cells = [f"{value:.5g}" for value in (summary.mean, summary.std, summary.stderr)]
@@ -347,9 +404,7 @@ def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> 
         table.add_row(
             name, study.units.get(name, ""), _number(value), "", "", _ratio(evaluation, baseline, name)
         )
-    console.print(table)
-    if network:
-        console.print(f"Network with weights: {network}")
+    return table
 
 
 def _ratio(evaluation: Evaluation, baseline: Evaluation | None, name: str) -> str:
@@ -362,30 +417,41 @@ def _ratio(evaluation: Evaluation, baseline: Evaluation | None, name: str) -> st
 def print_estimate(found: HardwareEstimate, effective: int | None) -> None:
     """Predicted cost in total and by layer."""
     console = _console()
-    title = f"Estimate by {found.model} on {found.technology} at {found.clock_mhz:g} MHz (predicted)"
-    layers = {name: dict(costs) for name, costs in found.by_layer.items()}
-    columns = list(dict.fromkeys(name for costs in layers.values() for name in costs))
-    table = Table("layer", title=title, title_justify="left")
-    for name in columns:
-        table.add_column(_heading(name, COST_UNITS), justify="right")
-    for layer, costs in layers.items():
-        table.add_row(layer, *[_number(costs.get(name)) for name in columns])
-    table.add_section()
-    total = found.costs()
-    table.add_row("total", *[_number(total.get(name)) for name in columns], style="bold")
-    console.print(table)
+    console.print(_fitting(console, partial(_estimate_table, found)))
     console.print(
         f"latency {found.latency_cycles} cycles = {found.latency_ns:g} ns, an inference each "
         f"{found.initiation_interval} cycle(s); effective BOPs: {_number(effective)}"
         f"{'' if effective is not None else ' (known once trained)'}"
     )
-    console.print(found.covers, soft_wrap=True)
+    console.print(found.covers, markup=False)
+
+
+def _estimate_table(found: HardwareEstimate, narrow: bool) -> Table:
+    title = f"Estimate by {found.model} on {found.technology} at {found.clock_mhz:g} MHz (predicted)"
+    layers = {name: dict(costs) for name, costs in found.by_layer.items()}
+    columns = list(dict.fromkeys(name for costs in layers.values() for name in costs))
+    table = Table("layer", title=title, title_justify="left")
+    for name in columns:
+        table.add_column(_heading(name, COST_UNITS, narrow=narrow), justify="right")
+    for layer, costs in layers.items():
+        table.add_row(layer, *[_number(costs.get(name)) for name in columns])
+    table.add_section()
+    total = found.costs()
+    table.add_row("total", *[_number(total.get(name)) for name in columns], style="bold")
+    return table
 
 
 def print_scores(scores: Mapping[str, Summary], units: Mapping[str, str], source: str) -> None:
     """Every metric with its spread."""
-    table = Table("metric", "unit", title=f"Scores on {source}", title_justify="left")
-    for heading in ("mean", "spread over wafers", "error of the mean", "wafers"):
+    console = _console()
+    console.print(_fitting(console, partial(_scores_table, scores, units, source)))
+
+
+def _scores_table(
+    scores: Mapping[str, Summary], units: Mapping[str, str], source: str, _narrow: bool
+) -> Table:
+    table = Table("metric", "unit", title=f"Scores on {escape(source)}", title_justify="left")
+    for heading in (*SPREAD, "wafers"):
         table.add_column(heading, justify="right")
     for name, item in scores.items():
         table.add_row(
@@ -396,31 +462,41 @@ def print_scores(scores: Mapping[str, Summary], units: Mapping[str, str], source
             f"{item.stderr:.2g}",
             f"{item.n:,}",
         )
-    _console().print(table)
+    return table
 
 
 def print_check(wafers: "Wafers", rows: Sequence["CheckRow"]) -> None:
     """Published or measured figures beside those of the data at hand."""
     console = _console()
     console.print(
-        f"{wafers.source}: {len(wafers):,} wafers with charge, {wafers.dropped_empty:,} empty ones dropped"
+        f"{wafers.source}: {len(wafers):,} wafers with charge, {wafers.dropped_empty:,} empty ones dropped",
+        markup=False,
     )
     for population in dict.fromkeys(row.population for row in rows):
         group = [row for row in rows if row.population == population]
-        table = Table("observable", title=f"{population} ({group[0].source})", title_justify="left")
-        for heading in ("reference", "here", "difference", "ratio", "accepted"):
-            table.add_column(heading, justify="right")
-        table.add_column("")
-        for row in group:
-            band = f"{row.accepted[0]:.4g} to {row.accepted[1]:.4g}" if row.accepted else ""
-            verdict = {True: "[green]ok", False: "[red]outside", None: ""}[row.ok]
-            cells = [f"{value:.4g}" for value in (row.reference, row.value, row.difference, row.ratio)]
-            table.add_row(row.observable, *cells, band, verdict)
-        console.print(table)
+        console.print(_fitting(console, partial(_check_table, group)))
     judged = [row for row in rows if row.ok is not None]
     console.print(
         f"{sum(bool(row.ok) for row in judged)} of {len(judged)} figures with a tolerance are within it."
     )
+
+
+def _check_table(rows: Sequence["CheckRow"], narrow: bool) -> Table:
+    title = f"{rows[0].population} ({rows[0].source})"
+    table = Table("observable", title=escape(title), title_justify="left")
+    for heading in ("reference", "here", *([] if narrow else ["difference"]), "ratio", "accepted"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for row in rows:
+        band = f"{row.accepted[0]:.4g} to {row.accepted[1]:.4g}" if row.accepted else ""
+        verdict = {True: "[green]ok", False: "[red]outside", None: ""}[row.ok]
+        values = (row.reference, row.value, *([] if narrow else [row.difference]), row.ratio)
+        table.add_row(row.observable, *(_figure(value) for value in values), band, verdict)
+    return table
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "-"
 
 
 def print_survey(setup: Setup, survey: Survey, baseline: Mapping[str, float]) -> None:

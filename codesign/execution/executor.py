@@ -1,12 +1,16 @@
 """Run a function on keyed jobs, in this process or in several."""
 
 import os
+import pickle
 import signal
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from codesign.errors import ConfigError
 
 __all__ = ["Executor", "InProcess", "Job", "Processes", "WorkerLostError"]
 
@@ -69,11 +73,17 @@ class InProcess:
 
 
 class Processes:
-    """A pool of worker processes of one thread each; the context is sent to each of them once."""
+    """A pool of worker processes of one thread each; the context is sent to each of them once.
+
+    Raises
+    ------
+    ConfigError
+        If the context cannot be sent to another process.
+    """
 
     def __init__(self, context: Any, workers: int) -> None:
         self.workers = workers
-        self._context = context
+        self._context = _pickled(context)
         self._futures: dict[Future[Any], int] = {}
         self._pool = self._start()
 
@@ -105,18 +115,37 @@ class Processes:
         self._pool.shutdown(wait=True, kill_workers=True)
 
 
+def _pickled(context: Any) -> bytes:
+    from loky.backend.reduction import dumps
+
+    try:
+        return bytes(dumps(context))
+    except Exception as error:
+        raise ConfigError(
+            f"the task or the recipe cannot be sent to worker processes: {type(error).__name__}: {error}; "
+            "run with workers=1, or make it picklable (a class of a notebook or script must hold no lock "
+            "and no open file; functools.cached_property of Python 3.11 holds a lock)"
+        ) from error
+
+
+_pickle = b""
 _context: Any = None
 
 
-def _prepare(context: Any) -> None:
-    """Set up a worker: an interrupt from the keyboard is the main process's business."""
-    global _context
+def _prepare(context: bytes) -> None:
+    """Set up a worker: interrupts from the keyboard and warnings are the main process's business."""
+    global _pickle
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
     os.environ.update(SINGLE_THREAD)
-    _context = context
+    _pickle = context
 
 
 def _call(job: Job) -> Any:
+    """Run a job; the context is unpickled by the first, so that what hinders it is that job's error."""
+    global _context, _pickle
+    if _pickle:
+        _context, _pickle = pickle.loads(_pickle), b""
     return job.function(_context, **job.arguments)
 
 

@@ -105,7 +105,10 @@ def export(network: Network, folder: str | Path, *, inputs: NDArray[Any] | None 
     try:
         return _write(models, parts, samples, Path(folder))
     except OSError as error:
-        raise OutputError(f"cannot write the network to {folder}: {error.strerror or error}") from error
+        raise OutputError(
+            f"cannot write the network to {folder}: {error.strerror or error}; "
+            "choose a folder that can be written"
+        ) from error
 
 
 def probes(network: Network, count: int = _PROBES) -> FloatArray:

@@ -76,6 +76,8 @@ class Problem:
         Names that ``price`` returns.
     limits
         Known costs that are bounded but not traded.
+    baseline
+        A design known to be sensible, to start from and to measure against; None if there is none.
     """
 
     space: SearchSpace
@@ -83,6 +85,7 @@ class Problem:
     price: Callable[[Codes], Mapping[str, NDArray[np.float64]]]
     known: frozenset[str]
     limits: tuple[Objective, ...] = ()
+    baseline: Candidate | None = None
 
     @property
     def measured_objectives(self) -> tuple[Objective, ...]:

@@ -37,12 +37,14 @@ __all__ = ["QNEHVI"]
 logei._load_attempted = True
 
 START = 8
+EDITS_FROM_BASELINE = 4
 POOL = 512
 MC_SAMPLES = 64
 CHUNK = 256
 SEEDS_OF_LOCAL_SEARCH = 4
 ROUNDS_OF_LOCAL_SEARCH = 4
 LOG_RANGE = 10.0
+HINTS = frozenset({"operations", "weight_bits", "bops", "latency_cycles"})
 FIT_ITERATIONS = 100
 WORTH = 1.5
 
@@ -92,7 +94,8 @@ class QNEHVI:
             return None
         learnt = [evaluation for evaluation in history if evaluation.ok]
         if len(known) < START or len(learnt) < 2:
-            return Proposal(problem.space.decode(pool[_farthest(problem, pool, known)][None])[0], "start")
+            row = _start(problem, pool, known, seen, rng)
+            return Proposal(problem.space.decode(row[None])[0], "start")
         try:
             row = _search(problem, learnt, pending, pool, seen, rng)
         except (ModelFittingError, NotPSDError, NanError) as error:
@@ -101,6 +104,22 @@ class QNEHVI:
                 problem.space.decode(row[None])[0], f"random: the surrogate failed ({type(error).__name__})"
             )
         return Proposal(problem.space.decode(row[None])[0], self.name)
+
+
+def _start(
+    problem: Problem, pool: Codes, known: Sequence[Candidate], seen: set[bytes], rng: np.random.Generator
+) -> Codes:
+    """In turns the farthest from all before and, if there is a baseline, a walk of some edits from it."""
+    if problem.baseline is not None and len(known) % 2 == 0:
+        row: Codes = problem.space.encode([problem.baseline])[0]
+        for _ in range(EDITS_FROM_BASELINE):
+            near = problem.space.neighbour_codes(row)
+            near = near[problem.feasible(near)]
+            row = near[rng.integers(len(near))] if len(near) else row
+        if problem.feasible(row[None])[0] and row.tobytes() not in seen:
+            return row
+    farthest: Codes = pool[_farthest(problem, pool, known)]
+    return farthest
 
 
 def _farthest(problem: Problem, pool: Codes, known: Sequence[Candidate]) -> int:
@@ -117,9 +136,10 @@ def _farthest(problem: Problem, pool: Codes, known: Sequence[Candidate]) -> int:
 
 
 def _coordinates(problem: Problem, codes: Codes) -> FloatArray:
-    """Features and the logarithm of the costs that matter: what the surrogate sees of a candidate."""
+    """Features and the logarithm of costs that hint at quality: what the surrogate sees of a candidate."""
     features = problem.space.features(codes)
-    names = sorted({goal.name for goal in (*problem.known_objectives, *problem.limits)})
+    goals = {goal.name for goal in (*problem.known_objectives, *problem.limits)}
+    names = sorted(goals | (HINTS & problem.known))
     if not names:
         return features
     costs = problem.price(codes)
@@ -236,15 +256,15 @@ def _reference(
 ) -> FloatArray:
     """Reference point in scaled objectives: measured ones first, then known ones.
 
-    A budget is the bound of an objective. Without one, a measured objective is bounded by ``WORTH`` times the
-    baseline's value: what is worse than that is no trade, however cheap. What neither bounds takes the worst
-    of the front and the worst seen in turns, each with a tenth of its range; the front's nadir alone is a
-    trap, for once a front has few points, nothing outside its box improves it.
+    A budget bounds an objective, and ``WORTH`` times the baseline's value a measured one: what is worse than
+    that is no trade, however cheap. The tighter counts. What nothing bounds takes the worst of the front and
+    the worst seen in turns, each with a tenth of its range; the front's nadir alone is a trap, for once a
+    front has few points, nothing outside its box improves it.
     """
     chosen = values[non_dominated(values)] if len(learnt) % 2 else values
     corner: FloatArray = chosen.max(axis=0) + 0.1 * np.maximum(np.ptp(chosen, axis=0), 0.1)
     goals = (*problem.measured_objectives, *problem.known_objectives)
-    baseline = next((evaluation for evaluation in learnt if evaluation.origin == "baseline"), None)
+    baseline = next((evaluation for evaluation in learnt if evaluation.candidate == problem.baseline), None)
     bounds = np.array([_bound(goal, baseline, goal.name not in problem.known) for goal in goals])
     given = np.isfinite(bounds)
     bounded = np.where(given, scale(np.where(given, bounds, 1.0)), np.inf)
@@ -254,11 +274,10 @@ def _reference(
 
 def _bound(goal: Objective, baseline: Evaluation | None, measured: bool) -> float:
     """Worst value worth having, signed so that less is better; infinite if nothing says."""
-    if goal.budget is not None:
-        return goal.sign * goal.budget
+    bound = float("inf") if goal.budget is None else goal.sign * goal.budget
     if measured and baseline is not None and goal.sign * baseline.value(goal.name) > 0:
-        return WORTH * goal.sign * baseline.value(goal.name)
-    return float("inf")
+        bound = min(bound, WORTH * goal.sign * baseline.value(goal.name))
+    return bound
 
 
 def _best(problem: Problem, score: _Score, codes: Codes, seen: set[bytes]) -> Codes:
