@@ -65,14 +65,20 @@ def _panel(
         axes.step(x[order], y[order], where=where, color=FRONT, linewidth=1.2)
     axes.scatter(x, y, s=34, color=FRONT, zorder=3)
     for evaluation, left, up in zip(front.evaluations, x, y, strict=True):
-        axes.annotate(
-            str(evaluation.number), (left, up), (4, 4), textcoords="offset points", fontsize=7, color=FRONT
-        )
+        if baseline is None or evaluation.number != baseline.number:
+            axes.annotate(
+                str(evaluation.number),
+                (left, up),
+                (4, 4),
+                textcoords="offset points",
+                fontsize=7,
+                color=FRONT,
+            )
     if baseline is not None and baseline.ok:
         x, y = _points([baseline], cost, score)
         axes.scatter(x, y, marker="*", s=170, color=REFERENCE, zorder=4)
         axes.annotate(
-            "baseline", (x[0], y[0]), (8, -12), textcoords="offset points", fontsize=9, color=REFERENCE
+            "baseline", (x[0], y[0]), (7, 7), textcoords="offset points", fontsize=9, color=REFERENCE
         )
     axes.set(xlabel=_label(cost, units), ylabel=_label(score, units))
     if _wide(trained, cost):
