@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["front_figure", "front_html", "png"]
 
+OFFLINE = {"displaylogo": False, "showSendToCloud": False, "modeBarButtonsToRemove": ["sendDataToCloud"]}
 FRONT, OTHER, REFERENCE = "#c1121f", "#8d99ae", "#003049"
 
 
@@ -169,7 +170,7 @@ def front_html(
         title=f"Pareto front: {len(front)} of {len(trained)} designs",
         height=640,
     )
-    return str(figure.to_html(include_plotlyjs=True, full_html=True, div_id="front"))
+    return str(figure.to_html(include_plotlyjs=True, full_html=True, div_id="front", config=OFFLINE))
 
 
 def _hover(evaluation: Evaluation, objectives: Sequence[Objective], units: Mapping[str, str]) -> str:
