@@ -5,17 +5,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
 
+import cloudpickle
 import numpy as np
 import pytest
 
 import codesign
+import codesign.space
 from codesign.errors import BudgetError, ConfigError, StoreError
 from codesign.evaluation import Evaluation
 from codesign.hardware import Device
@@ -295,3 +298,94 @@ def test_run_in_python_is_what_the_readme_says(tmp_path: Path, tiny: ModuleType)
     assert len(study.to_dataframe()) == 4
     assert np.isfinite(study.front().hypervolume)
     study.close()
+
+
+# --- workers, names, prices
+
+
+@dataclass(frozen=True)
+class Fatal:
+    """A task like ``TinyTask`` on which designs of some digests kill their worker."""
+
+    task: Any
+    digests: tuple[str, ...]
+    name: ClassVar[str] = "tiny"
+    loss: ClassVar[str] = "mse"
+    metrics: ClassVar[Mapping[str, str]] = {"error": "1"}
+
+    @property
+    def training(self) -> Any:
+        return self.task.training
+
+    @property
+    def validation(self) -> Any:
+        return self.task.validation
+
+    def score(self, network: Any) -> Any:
+        if network.with_weights({}).digest in self.digests:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.task.score(network)
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.mark.slow
+def test_only_the_design_that_kills_its_worker_is_lost(
+    tmp_path: Path, setup: Setup, tiny: ModuleType
+) -> None:
+    run(tmp_path / "whole", setup, 6)
+    whole = finished(tmp_path / "whole").evaluations
+    fatal = tiny.build(whole[2].candidate).digest
+    task = Fatal(setup.task, (fatal,))
+    run(tmp_path / "lost", replace(setup, task=task, workers=2), 6)
+    found = finished(tmp_path / "lost").evaluations
+    assert [e.status for e in found] == ["ok", "ok", "lost", "ok", "ok", "ok"]
+    assert "a worker process died" in found[2].reason
+    assert [e.candidate.digest for e in found] == [e.candidate.digest for e in whole]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_that_cannot_be_sent_to_workers(
+    tmp_path: Path, setup: Setup, tiny: ModuleType, workers: int
+) -> None:
+    task = tiny.TinyTask()
+    object.__setattr__(task, "lock", threading.Lock())
+    setup = replace(setup, task=task, workers=workers)
+    if workers == 1:
+        run(tmp_path, setup, 1)
+    else:
+        with pytest.raises(ConfigError, match=r"cannot be sent to worker processes: TypeError.*workers=1"):
+            run(tmp_path, setup, 1)
+
+
+def test_names_that_tables_cannot_tell_apart_are_refused(setup: Setup, tiny: ModuleType) -> None:
+    for name in ("weight_bits", "error", "error_std", "emd_ratio", "digest", "effective_bops"):
+        space = codesign.SearchSpace("own", (*tiny.SPACE.items, codesign.space.ordinal(name, (1, 2))))
+        definition = SimpleNamespace(SPACE=space, build=tiny.build)
+        with pytest.raises(ConfigError, match=rf"'own' has parameters named like .*: {name}; rename"):
+            replace(setup, definition=definition)
+    task = SimpleNamespace(name="own", metrics={"error": "1", "area_um2": "um2"})
+    with pytest.raises(ConfigError, match=r"'own' has metrics named like .*: area_um2; rename"):
+        replace(setup, task=task)
+
+
+def test_what_cannot_be_priced_makes_no_study(tmp_path: Path, setup: Setup, tiny: ModuleType) -> None:
+    def build(candidate: Candidate) -> Any:
+        return candidate["nothing"]
+
+    for changed, message in (
+        (replace(setup, device=Device("nothing")), "no technology 'nothing'"),
+        (replace(setup, definition=SimpleNamespace(SPACE=tiny.SPACE, build=build)), "KeyError: 'nothing'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Study.create(tmp_path / "study", changed)
+        assert not (tmp_path / "study").exists()
+
+
+def test_a_study_that_has_more_designs_says_so(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path, setup, 3)
+    assert "3 designs already" in run(tmp_path, setup, 2).note

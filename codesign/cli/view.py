@@ -112,7 +112,8 @@ class View:
     def __init__(self, trials: int, setup: Setup, *, quiet: bool = False) -> None:
         self._trials, self._setup, self._quiet = trials, setup, quiet
         self._console = _console(error=True)
-        self._running: dict[int, tuple[Candidate, Mapping[str, float], float]] = {}
+        self._running: dict[int, tuple[Candidate, Mapping[str, float]]] = {}
+        self._since: dict[int, float] = {}
         self._ended: list[Evaluation] = []
         self._start = time.monotonic()
         self._before = 0
@@ -131,7 +132,8 @@ class View:
         self._before = len(evaluations)
         self._start = time.monotonic()
         if self._console.is_terminal and not self._quiet:
-            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+            drawing, console = self._drawing, self._console
+            self._live = Live(get_renderable=drawing, console=console, refresh_per_second=4, transient=True)
             self._live.start()
         elif not self._quiet:
             recipe, workers = self._setup.recipe, min(self._setup.workers, self._setup.in_flight)
@@ -142,8 +144,8 @@ class View:
 
     def started(self, number: int, candidate: Candidate, costs: Mapping[str, float]) -> None:
         """A design was queued."""
-        self._running[number] = (candidate, costs, time.monotonic())
-        self.tick()
+        self._since.pop(number, None)
+        self._running[number] = (candidate, costs)
 
     def finished(self, evaluation: Evaluation) -> None:
         """A design ended."""
@@ -151,12 +153,9 @@ class View:
         self._ended.append(evaluation)
         if self._live is None and not self._quiet:
             self._console.print(self._line(evaluation), soft_wrap=True, markup=False)
-        self.tick()
 
     def tick(self) -> None:
-        """Draw again."""
-        if self._live:
-            self._live.update(self._drawing())
+        """The live view draws itself."""
 
     @property
     def _front(self) -> Front:
@@ -209,8 +208,11 @@ class View:
             state = "[red]on the front" if ended.number in best else str(ended.status)
             values = {**ended.costs, **({score: ended.value(score)} if ended.ok else {})}
             table.add_row(*self._row(ended.number, ended.candidate, ended.steps, values), state)
-        for number, (candidate, costs, since) in sorted(self._running.items()):
-            state = f"[cyan]under way, {_duration(time.monotonic() - since)}"
+        for place, (number, (candidate, costs)) in enumerate(sorted(self._running.items())):
+            state = "queued"
+            if place < self._setup.workers:
+                since = self._since.setdefault(number, time.monotonic())
+                state = f"[cyan]under way, {_duration(time.monotonic() - since)}"
             table.add_row(*self._row(number, candidate, self._setup.recipe.steps, costs), state)
         return table
 

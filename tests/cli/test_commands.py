@@ -1,0 +1,491 @@
+"""The commands on good input: what they print, in words and as JSON, and what they write."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+
+from codesign.cli.commands import cli
+from codesign.hardware.estimate import COST_UNITS
+from codesign.metrics import METRICS
+from codesign.network import Network
+from codesign.study import Study
+from codesign.tasks.econt import generate
+
+Call = Callable[..., Any]
+ROOT = Path(__file__).resolve().parents[2]
+BASELINE = {"filters_1": 8, "kernel_1": 3, "pooling_1": False, "stride_1": 2}
+
+
+def parsed(result: Any) -> Any:
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def write(path: Path, data: Any) -> Path:
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+def commands(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+LEAVES = dict(commands(cli))
+
+
+# --- help
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_holds_an_example_that_parses(path: tuple[str, ...], codesign: Call) -> None:
+    result = codesign(*path, "--help")
+    assert result.code == 0
+    example = (LEAVES[path].epilog or "").removeprefix("Example: ")
+    assert example.split("--")[0].split()[0] in result.out
+    words = shlex.split(example)
+    assert tuple(words[1 : 1 + len(path)]) == path
+    LEAVES[path].make_context(path[-1], words[1 + len(path) :])
+
+
+def test_the_help_of_all_shows_a_way_through_that_parses(codesign: Call) -> None:
+    result = codesign("--help")
+    lines = [line.strip() for line in result.out.splitlines() if line.startswith("  codesign ")]
+    assert [line.split()[1] for line in lines] == ["run", "front", "export"]
+    for line in lines:
+        name, *arguments = shlex.split(line)[1:]
+        cli.commands[name].make_context(name, arguments)
+    assert "\\b" not in result.out
+    assert "..." not in result.out.partition("\n")[2]
+    assert all(name in result.out for name in cli.commands)
+
+
+def test_version(codesign: Call) -> None:
+    assert codesign("--version").out.startswith("codesign, version ")
+
+
+# --- run, resume
+
+
+def test_run_ends_with_the_front_its_files_and_what_to_do_next(made: SimpleNamespace) -> None:
+    out, folder = made.result.out, made.folder
+    assert "Front of " in out
+    assert out.count("baseline") >= 4
+    for name in ("front.csv", "front.json", "front.html", "front.png"):
+        assert (folder / name).stat().st_size > 0
+        assert str(folder / name) in out
+    for verb in ("front", "show", "resume"):
+        assert f"codesign {verb} {folder}" in out
+    assert not list(folder.glob(".front*"))
+
+
+def test_run_says_a_line_a_design_where_there_is_no_terminal(made: SimpleNamespace) -> None:
+    first, *lines = made.result.err.splitlines()
+    assert first.startswith("4 designs, rung 20 steps")
+    assert first.endswith("1 worker")
+    assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    assert all("emd " in line and "left " in line and "front " in line for line in lines)
+
+
+def test_without_a_terminal_nothing_holds_an_escape_code(made: SimpleNamespace, codesign: Call) -> None:
+    texts = [made.result.out, made.result.err]
+    texts += [codesign(verb, made.folder).out for verb in ("front", "status")]
+    texts += [codesign("doctor").out, codesign("--help").out]
+    assert not any("\x1b" in text for text in texts)
+
+
+def test_dry_run_trains_nothing_and_makes_no_folder(tmp_path: Path, codesign: Call) -> None:
+    options = ["--dry-run", "--limit", "operations<=20000", "--out", tmp_path / "new"]
+    result = codesign("run", *options)
+    assert result.code == 0
+    assert "3,489,423,898,150,425,480 designs" in result.out
+    assert "Nothing was trained" in result.out
+    data = parsed(codesign("run", *options, "--json"))
+    assert data["size"] == 3489423898150425480
+    assert set(data["ranges"]) == {"area_um2", "operations", "power_mw"}
+    for low, high in data["ranges"].values():
+        assert 0 < low < high
+    assert 0 < data["share"] < 1
+    assert data["share_error"] > 0
+    assert data["baseline"]["operations"] == 6544
+    assert data["budgets"] == [{"name": "operations", "sense": "min", "budget": 20000}]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_win_over_the_study_file(
+    tmp_path: Path, codesign: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(
+        'space = "econt"\nobjectives = ["emd", "area_um2"]\nlimits = ["operations<=9000"]\ntrials = 1\n'
+        'optimiser = "qnehvi"\nseed = 1\nworkers = 1\nout = "from-file"\n[data]\npath = "absent.csv"\n'
+        '[recipe]\nkind = "study"\nsteps = 3\nbatch = 7\n[device]\nclock_mhz = 20.0\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    text = "--optimiser random --seed 2 --steps 2 --recipe quick --wafers 60 --technology asic-45nm"
+    goals = ["--objective", "emd", "--objective", "power_mw", "--limit", "operations<=7000"]
+    data = parsed(codesign("run", file, *shlex.split(text), *goals, "--json"))
+    assert Path(data["folder"]) == tmp_path / "from-file"
+    assert [goal["name"] for goal in data["objectives"]] == ["emd", "power_mw"]
+    study = Study.read(tmp_path / "from-file")
+    meta = study.meta
+    study.close()
+    assert meta["limits"] == [{"name": "operations", "sense": "min", "budget": 7000}]
+    assert (meta["optimiser"], meta["seed"]) == ("random", 2)
+    assert meta["device"] == {"technology": "asic-45nm", "clock_mhz": 20.0}
+    assert (meta["recipe"]["steps"], meta["recipe"]["batch"], meta["recipe"]["schedule"]) == (2, 7, "cosine")
+    assert "generated" in json.dumps(meta["task"])
+
+
+@pytest.mark.slow
+def test_resume_extends_a_study_as_one_run_would_have(
+    copy: Path, tmp_path: Path, small: SimpleNamespace, codesign: Call
+) -> None:
+    before = parsed(codesign("status", copy, "--json"))
+    result = codesign("resume", copy, "--trials", 6)
+    assert result.code == 0, result.err
+    assert [line.split()[0] for line in result.err.splitlines()[1:]] == ["5/6", "6/6"]
+    whole = tmp_path / "whole"
+    codesign("run", *small.options, *small.limit, "--trials", 6, "--out", whole, "--json")
+    fronts = [parsed(codesign("front", folder, "--json")) for folder in (copy, whole)]
+    assert fronts[0]["designs"] == fronts[1]["designs"]
+    assert before["finished"] == 4
+    assert parsed(codesign("status", copy, "--json"))["finished"] == 6
+
+
+def test_resume_of_a_complete_study_draws_the_front_again(copy: Path, codesign: Call) -> None:
+    assert "front.html" in codesign("resume", copy).out
+    result = codesign("resume", copy, "--trials", 2)
+    assert result.code == 0
+    assert "has 4 designs already" in result.out
+
+
+# --- status, front, show
+
+
+def test_status(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    data = parsed(codesign("status", made.folder, "--json"))
+    assert (data["proposed"], data["finished"], data["planned"]) == (4, 4, 4)
+    assert data["by_status"] == {"ok": 4}
+    assert data["steps"] == 80
+    assert data["cpu_seconds"] > 0
+    assert (data["optimiser"], data["seed"]) == ("random", 0)
+    text = codesign("status", made.folder).out
+    assert digest in text
+    assert "[s]" in text
+    assert "4 of 4 designs, 80 steps" in text
+    assert all(one in text for one in data["front"])
+
+
+def test_front(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    data = parsed(codesign("front", made.folder, "--json"))
+    assert [goal["name"] for goal in data["objectives"]] == ["emd", "area_um2"]
+    assert data["baseline"]["digest"] == digest
+    emd = [design["emd"] for design in data["designs"]]
+    assert emd == sorted(emd)
+    for design in data["designs"]:
+        assert set(COST_UNITS) <= set(design)
+        for name in ("emd", "operations", "area_um2", "power_mw"):
+            assert design[f"{name}_ratio"] == pytest.approx(design[name] / data["baseline"][name])
+    text = codesign("front", made.folder).out
+    for unit in ("[um2]", "[mW]", "[ns]", "[sensor cells]"):
+        assert unit in text
+    assert text.count("/ baseline") == 4
+    assert "Reference point" in text
+
+
+@pytest.mark.parametrize("verb", ["front", "status", "show", "estimate"])
+def test_tables_stay_readable_in_80_columns(
+    verb: str, made: SimpleNamespace, digest: str, codesign: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = codesign(verb, made.folder, *([digest] if verb in ("show", "estimate") else [])).out
+    rows = [line for line in text.splitlines() if not line.startswith("Network with")]
+    assert max(map(len, rows)) <= 80
+    assert "…" not in text
+    assert "1,480,239" in text
+
+
+def test_a_front_without_designs_says_why(tmp_path: Path, small: SimpleNamespace, codesign: Call) -> None:
+    goals = ["--objective", "emd<=0.01", "--objective", "area_um2"]
+    result = codesign("run", *small.options, *small.limit, *goals, "--trials", 1, "--out", tmp_path / "new")
+    assert result.code == 0
+    assert "No design keeps every budget (emd<=0.01)" in result.out
+
+
+def test_show(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    data = parsed(codesign("show", made.folder, digest[:6], "--json"))
+    assert data["digest"] == digest
+    assert data["candidate"]["filters_1"] == 8
+    assert set(data["metrics"]["emd"]) == {"mean", "std", "stderr", "n"}
+    assert Path(data["network"]).is_file()
+    text = codesign("show", made.folder, digest).out
+    for word in ("filters_1", "telescoping_loss", "sensor cells", "area_um2", data["network"]):
+        assert word in text
+
+
+# --- estimate
+
+
+def test_estimate_of_a_design(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    data = parsed(codesign("estimate", made.folder, digest[:8], "--json"))
+    assert (data["operations"], data["parameters"], data["weight_bits"]) == (6544, 2144, 12864)
+    assert 0 < data["effective_bops"] <= data["bops"]
+    assert set(COST_UNITS) <= set(data)
+    assert sum(layer["area_um2"] for layer in data["by_layer"].values()) == pytest.approx(data["area_um2"])
+    text = codesign("estimate", made.folder, digest).out
+    assert "total" in text
+    assert "Not calibrated" in text
+
+
+@pytest.mark.parametrize(
+    ("space", "candidate", "operations", "weight_bits"),
+    [
+        ("econt", BASELINE, 6544, 12864),
+        ("econt-float", BASELINE, 6544, 2144 * 32),
+        ("econt", {**BASELINE, "filters_1": 64, "stride_1": 1}, 208912, None),
+        ("econt", {"candidate": BASELINE}, 6544, 12864),
+    ],
+)
+def test_estimate_of_a_candidate(
+    space: str, candidate: Any, operations: int, weight_bits: int | None, tmp_path: Path, codesign: Call
+) -> None:
+    file = write(tmp_path / "candidate.json", candidate)
+    data = parsed(codesign("estimate", file, "--space", space, "--json"))
+    assert data["operations"] == operations
+    assert data["effective_bops"] is None
+    if weight_bits:
+        assert data["weight_bits"] == weight_bits
+    assert "known once trained" in codesign("estimate", file, "--space", space).out
+
+
+def test_estimate_of_a_network_file(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    file = made.folder / "networks" / f"{digest}.json"
+    data = parsed(codesign("estimate", file, "--json"))
+    assert data == parsed(codesign("estimate", made.folder, digest, "--json"))
+
+
+def test_estimate_on_another_device(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    slow = parsed(codesign("estimate", made.folder, digest, "--clock-mhz", 20, "--json"))
+    assert (slow["clock_mhz"], slow["latency_ns"]) == (20, 100)
+    other = parsed(codesign("estimate", made.folder, digest, "--technology", "asic-45nm", "--json"))
+    assert other["technology"] == "asic-45nm"
+    assert other["area_um2"] != slow["area_um2"]
+
+
+@pytest.mark.slow
+def test_estimate_of_a_design_over_budget(tmp_path: Path, small: SimpleNamespace, codesign: Call) -> None:
+    limit = ["--limit", "operations<=3000"]
+    folder = tmp_path / "new"
+    result = codesign("run", *small.options, *limit, "--trials", 1, "--out", folder)
+    assert result.code == 0
+    assert "infeasible" in result.err
+    assert "No design was trained to the end" in result.out
+    (number,) = [line.split()[1] for line in result.err.splitlines()[1:]]
+    data = parsed(codesign("estimate", folder, number, "--json"))
+    assert (data["operations"], data["effective_bops"]) == (6544, None)
+
+
+# --- export, score, data, doctor
+
+
+def test_export_computes_the_same_integers_in_qonnx(
+    made: SimpleNamespace, digest: str, tmp_path: Path, codesign: Call
+) -> None:
+    out = tmp_path / "onnx"
+    data = parsed(codesign("export", made.folder, digest, "--to", "onnx", "--out", out, "--json"))
+    assert sorted(Path(file).name for file in data["files"]) == ["autoencoder.onnx", "encoder.onnx"]
+    model = ModelWrapper(str(out / "encoder.onnx"))
+    network = Network.load(made.folder / "networks" / f"{digest}.json")
+    images = generate(16, seed=3).images[..., None]
+    last = network.chip.formats[-1]
+    assert last is not None
+    (given,), (taken,) = model.graph.input, model.graph.output
+    batch = model.get_tensor_shape(given.name)
+    expected = network.chip.codes(images)
+    for image, codes in zip(images, expected, strict=True):
+        value = image.astype(np.float32).reshape(batch)
+        found = execute_onnx(model, {given.name: value})[taken.name]
+        np.testing.assert_array_equal(np.ldexp(found.reshape(-1), last.fraction_bits), codes.reshape(-1))
+    result = codesign("export", made.folder, digest, "--to", "onnx")
+    assert result.out.startswith(str(made.folder / "export" / digest / "onnx"))
+    assert "encoder.onnx" in result.out
+
+
+def test_score(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    file = made.folder / "networks" / f"{digest}.json"
+    data = parsed(codesign("score", file, "--wafers", 200, "--json"))
+    assert set(data) == {*METRICS, "telescoping_loss"}
+    for summary in data.values():
+        assert set(summary) == {"mean", "std", "stderr", "n"}
+        assert summary["n"] == 200
+        assert summary["stderr"] == pytest.approx(summary["std"] / 200**0.5)
+    text = codesign("score", file, "--wafers", 200).out
+    assert "telescoping_loss" in text
+    assert "sensor cells" in text
+
+
+def test_data_that_was_generated_is_read_back(
+    tmp_path: Path, made: SimpleNamespace, digest: str, codesign: Call
+) -> None:
+    file = made.folder / "networks" / f"{digest}.json"
+    generated = parsed(codesign("score", file, "--wafers", 300, "--seed", 5, "--json"))
+    for name in ("wafers.csv", "wafers.csv.gz"):
+        path = tmp_path / name
+        result = codesign("data", "generate", "--wafers", 300, "--seed", 5, "--out", path)
+        assert result.out == f"{path}: 300 wafers\n"
+        frame = pd.read_csv(path)
+        assert [f"CALQ_{i}" for i in range(48)] == list(frame.columns[:48])
+        assert parsed(codesign("score", file, "--data", path, "--json")) == generated
+
+
+def test_data_check(tmp_path: Path, codesign: Call) -> None:
+    path = tmp_path / "wafers.csv"
+    codesign("data", "generate", "--wafers", 1000, "--out", path)
+    rows = parsed(codesign("data", "check", "--data", path, "--json"))
+    keys = {"observable", "reference", "value", "difference", "ratio", "accepted", "ok", "source"}
+    assert all(keys <= set(row) for row in rows)
+    assert any(row["ok"] for row in rows)
+    text = codesign("data", "check", "--data", path).out
+    assert f"{path}: 1,000 wafers with charge" in text
+    assert "figures with a tolerance are within it" in text
+    assert "electron" in codesign("data", "check", "--wafers", 100, "--population", "electron").out
+
+
+@pytest.mark.parametrize("verb", ["run", "score", "data check"])
+def test_a_wrong_order_of_cells_is_one_warning(
+    verb: str,
+    tmp_path: Path,
+    made: SimpleNamespace,
+    digest: str,
+    small: SimpleNamespace,
+    codesign: Call,
+) -> None:
+    order = np.random.default_rng(0).permutation(48)
+    rows = generate(1500, seed=1).calq[:, order]
+    path = tmp_path / "shuffled.csv"
+    pd.DataFrame(rows, columns=[f"CALQ_{i}" for i in range(48)]).to_csv(path, index=False)
+    before = {
+        "run": [*small.options, *small.limit, "--trials", 1, "--out", tmp_path / "new"],
+        "score": [made.folder / "networks" / f"{digest}.json"],
+        "data check": [],
+    }[verb]
+    before = [word for word in before if word not in ("--wafers", "400")]
+    result = codesign(*verb.split(), *before, "--data", path)
+    assert result.code == 0, result.err
+    warned = [line for line in result.err.splitlines() if "warning" in line.lower()]
+    assert len(warned) == 1
+    assert warned[0].startswith(f"warning: {path}: the columns do not fit the places of the trigger cells")
+
+
+# --- in a process of its own
+
+
+def spawn(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "codesign.cli", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_study_says_how_to_go_on_and_does(
+    number: signal.Signals, tmp_path: Path, codesign: Call
+) -> None:
+    folder = tmp_path / "a study"
+    options = (
+        "--space econt --trials 6 --steps 150 --wafers 400 --recipe quick --optimiser random --workers 2"
+    )
+    limit = ["--limit", "operations<=8000"]
+    process = spawn("run", *options.split(), *limit, "--out", folder, start_new_session=True)
+    assert process.stderr is not None
+    lines = [process.stderr.readline() for _ in range(2)]
+    assert lines[1].split()[0] == "1/6"
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    advice = err.splitlines()[-1]
+    assert advice.endswith(f"Go on with: codesign resume '{folder}'")
+    done = parsed(codesign("status", folder, "--json"))["finished"]
+    assert 1 <= done < 6
+    result = codesign(*shlex.split(advice.split("Go on with: codesign ")[1]), "--json")
+    assert parsed(result)["folder"] == str(folder)
+    assert parsed(codesign("status", folder, "--json"))["by_status"] == {"ok": 6}
+
+
+@pytest.mark.slow
+def test_workers_say_nothing(tmp_path: Path, small: SimpleNamespace) -> None:
+    options = [*small.options[:-2], *small.limit, "--workers", 2, "--trials", 3, "--out", tmp_path / "new"]
+    process = spawn("run", *options)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert len(err.splitlines()) == 4
+
+
+def test_a_broken_pipe_is_silent(made: SimpleNamespace) -> None:
+    process = spawn("status", made.folder)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait()
+    process.stderr.close()
+
+
+def test_debug_shows_the_traceback(codesign: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("codesign.cli.doctor.examine", lambda: 1 / 0)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    result = codesign("doctor")
+    assert result.code == 1
+    assert "Traceback" not in result.err
+    assert result.err.startswith(
+        "internal error: ZeroDivisionError: division by zero; please report it with "
+    )
+    report = Path(result.err.split()[-1])
+    assert "Traceback" in report.read_text()
+    monkeypatch.setenv("CODESIGN_DEBUG", "1")
+    result = codesign("doctor")
+    assert result.code == 1
+    assert "Traceback" in result.err
+    result = codesign("status", tmp_path)
+    assert result.code == 2
+    assert "Traceback" in result.err
+    assert "error: " in result.err
+
+
+def test_help_loads_neither_torch_nor_pictures() -> None:
+    code = """if True:
+        import sys
+        sys.argv[1:] = ["--help"]
+        from codesign.cli import main
+        try:
+            main()
+        except SystemExit:
+            heavy = {"torch", "matplotlib", "ot", "rich", "pandas", "pydantic"}
+            print(*sorted(heavy & set(sys.modules)), file=sys.stderr)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr.strip() == ""
