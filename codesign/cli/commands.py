@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 INTERRUPTED = 130
+SLOW_START_STEPS = 6_000
 
 
 class _Group(click.Group):
@@ -212,6 +213,12 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
 
     with waiting("Loading data and checking the budgets"):
         setup = config.setup()
+    if not as_json and setup.recipe.output_bias == 0 and setup.recipe.steps < SLOW_START_STEPS:
+        click.echo(
+            f"note: from zero biases a network needs some {SLOW_START_STEPS:,} steps to learn anything but a "
+            f"constant; {setup.recipe.steps:,} steps tell designs apart with --recipe quick",
+            err=True,
+        )
     with _stoppable(out):
         with View(config.trials, setup, quiet=as_json) as view:
             study = start(config, setup, out, view)
