@@ -43,7 +43,7 @@ def main() -> None:
     warnings.showwarning = _say_warning  # type: ignore[assignment]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(cli(standalone_mode=False))
+        sys.exit(cli(prog_name="codesign", standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(INTERRUPTED)
