@@ -296,14 +296,15 @@ def go_on(folder: str | Path, setup: Setup, trials: int, watcher: Watcher | None
 
 
 def stored_config(folder: str | Path) -> StudyConfig:
-    """What the study in a folder was made with."""
+    """What the study in a folder was made with, and as many trials as it was last run for."""
     study = Study.read(folder)
     study.close()
     if not study.meta.get("config"):
         raise StoreError(
             f"{folder} was made from Python objects; go on with codesign.run(..., out={str(folder)!r})"
         )
-    return parse_study(study.meta["config"], str(folder))
+    config = parse_study(study.meta["config"], str(folder))
+    return config.model_copy(update={"trials": study.meta.get("trials", config.trials)})
 
 
 def resume(folder: str | Path, trials: int | None = None, *, progress: bool = True) -> Study:

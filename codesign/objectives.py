@@ -69,7 +69,10 @@ class Objective:
         """
         match = _SPELLING.fullmatch(text)
         if match is None:
-            raise ConfigError(f"objective {text!r} is not of the form 'name', 'max name' or 'name<=number'")
+            raise ConfigError(
+                f"objective {text!r} is not of the form 'name', 'max name' or 'name<=number' "
+                "(a number without unit)"
+            )
         given, name, relation, bound = match.groups()
         sense: Sense = "max" if given == "max" else "min"
         if relation and relation != ("<=" if sense == "min" else ">="):

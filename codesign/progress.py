@@ -59,5 +59,8 @@ class Bar:
     def _draw(self) -> None:
         front, goal = Front.of(self._ended, self._objectives), self._objectives[0]
         best = f", best {goal.name} {front.evaluations[0].value(goal.name):.3f}" if len(front) else ""
-        text = f"front {len(front)}{best}"
+        none = (
+            "" if len(front) or not any(e.ok for e in self._ended) else ", no design keeps every budget yet"
+        )
+        text = f"front {len(front)}{best}{none}"
         self._bar.update(self._task, completed=len(self._ended), description=text)

@@ -215,7 +215,12 @@ class Study:
         """Make a new study in a folder; raise if no design can be priced or keeps the budgets."""
         setup.price(setup.definition.SPACE.sample_codes(1, np.random.default_rng(setup.seed)))
         setup.problem.check_budgets(np.random.default_rng(setup.seed))
-        return cls(Store.create(folder, {**setup.describe(), "config": dict(config or {})}))
+        constant: Mapping[str, Summary] = getattr(setup.task, "constant", dict)()
+        known = {
+            "config": dict(config or {}),
+            "constant": {name: summary.mean for name, summary in constant.items()},
+        }
+        return cls(Store.create(folder, {**setup.describe(), **known}))
 
     @classmethod
     def open(cls, folder: str | Path) -> "Study":
@@ -246,6 +251,19 @@ class Study:
         """The evaluation of the design that others are compared with."""
         digest = self.meta["baseline"]
         return next((e for e in self.evaluations if e.candidate.digest == digest), None)
+
+    def no_better_than_constant(self) -> tuple[float, list[Evaluation]] | None:
+        """Score of a constant answer on the first measured objective, and the designs that are no better.
+
+        None if the task does not tell, or no objective is measured.
+        """
+        known: Mapping[str, float] = self.meta.get("constant", {})
+        goal = next((goal for goal in self.objectives if goal.name in known), None)
+        if goal is None:
+            return None
+        bound = known[goal.name]
+        worse = [e for e in self.evaluations if e.ok and goal.sign * e.value(goal.name) >= goal.sign * bound]
+        return bound, worse
 
     def front(self) -> Front:
         """The designs that none dominates."""
@@ -315,6 +333,7 @@ class Study:
             If the study was made by another version, or with another space, task or setting.
         """
         _same_study(self.meta, setup.describe(), self.folder)
+        self.store.set_meta("trials", max(trials, self.meta.get("trials", 0)))
         context = (setup.task, setup.recipe, setup.seed)
         workers = min(setup.workers, setup.in_flight)
         executor: Executor = InProcess(context) if workers == 1 else Processes(context, workers)

@@ -7,10 +7,11 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def main() -> None:
-    """Run the first Python block of the README as it stands."""
+    """Run the first Python block of the README as it stands; keep its picture for the README."""
     block = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert block is not None
     exec(compile(block.group(1), str(README), "exec"), {"__name__": "readme"})
+    Path("front.png").replace(README.parent / "docs" / "front.png")
 
 
 if __name__ == "__main__":

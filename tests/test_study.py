@@ -389,3 +389,20 @@ def test_what_cannot_be_priced_makes_no_study(tmp_path: Path, setup: Setup, tiny
 def test_a_study_that_has_more_designs_says_so(tmp_path: Path, setup: Setup) -> None:
     run(tmp_path, setup, 3)
     assert "3 designs already" in run(tmp_path, setup, 2).note
+
+
+def test_an_extension_is_remembered(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path, setup, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, setup, 6, Stopper(after=1))
+    assert finished(tmp_path).meta["trials"] == 6
+
+
+def test_designs_that_are_no_better_than_a_constant_are_told(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path, setup, 5)
+    study = finished(tmp_path)
+    found = study.no_better_than_constant()
+    assert found is not None
+    bound, worse = found
+    assert bound == pytest.approx(setup.task.constant()["error"].mean)
+    assert [e.number for e in worse] == [e.number for e in study.evaluations if e.value("error") >= bound]

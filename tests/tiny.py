@@ -55,5 +55,11 @@ class TinyTask:
         samples = self.training
         return {"error": Summary.of(((network.predict(samples.inputs) - samples.targets) ** 2).mean(axis=1))}
 
+    def constant(self) -> dict[str, Summary]:
+        if self.broken:
+            return {}
+        targets = self.training.targets
+        return {"error": Summary.of(((targets - targets.mean(axis=0)) ** 2).mean(axis=1))}
+
     def describe(self) -> dict[str, Any]:
         return {"count": self.count, "broken": self.broken}

@@ -140,7 +140,8 @@ def _device_options(command: Any) -> Any:
     "--objective",
     "objectives",
     multiple=True,
-    help="What is traded, such as emd, area_um2 or 'area_um2<=2e6'; give two or more.",
+    help="What is traded, such as emd or 'area_um2<=2e6'; give two or more. Known costs: operations, macs, "
+    "parameters, weight_bits, bops, area_um2, power_mw, energy_nj, latency_cycles, latency_ns.",
 )
 @click.option(
     "--limit", "limits", multiple=True, help="A bound on a cost that is not traded: 'operations<=40000'."
@@ -471,7 +472,8 @@ def export(folder: str, digest: str, target: str, out: str | None, as_json: bool
     if as_json:
         _print_json({"folder": str(path), "files": sorted(str(file) for file in path.iterdir())})
     else:
-        click.echo(f"{path}: {', '.join(sorted(file.name for file in path.iterdir()))}")
+        files = ", ".join(sorted(file.name for file in path.iterdir()))
+        click.echo(f"{path}: {files}; run in an ONNX executor, each gives what the network gives")
 
 
 @cli.command(

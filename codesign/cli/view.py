@@ -42,6 +42,12 @@ __all__ = [
     "waiting",
 ]
 
+DATA_WORDS = (
+    "Charges in MIP_T (35 counts). occ_all, occ_1MT: trigger cells above 0 and above 1 MIP_T. P: the sum "
+    "rounded down to a power of two. hit beside a hit: probability that a neighbour, or a cell more than 6 "
+    "cells away, is hit too. lead k: share of the k-th largest cell, and radius (cells): charge-weighted "
+    "r.m.s., both above 10 MIP_T."
+)
 SHOWN = 10
 WIDTH = 150
 SHORT_DIGEST = 8
@@ -169,16 +175,15 @@ class View:
         return _duration(rate * max(self._trials - len(self._ended), 0))
 
     def _line(self, evaluation: Evaluation) -> str:
-        values = [f"{len(self._ended):>3}/{self._trials}", evaluation.candidate.digest[:8]]
-        values.append(f"{evaluation.steps:>5} steps")
+        values = [f"{len(self._ended):>3}/{self._trials}", f"design {evaluation.number:<3}"]
+        values += [evaluation.candidate.digest[:8], f"{evaluation.steps} steps"]
         if evaluation.ok:
             score = _score(self._setup.objectives)
             values.append(f"{score} {_number(evaluation.value(score))}")
         else:
             values.append(f"{evaluation.status}: {evaluation.reason}")
-        values += [
-            f"{name} {_number(evaluation.costs[name])}" for name in ("operations", "area_um2", "power_mw")
-        ]
+        costs = (("operations", ""), ("area_um2", " um2"), ("power_mw", " mW"))
+        values += [f"{name.split('_')[0]} {_number(evaluation.costs[name])}{unit}" for name, unit in costs]
         return "  ".join([*values, f"front {len(self._front)}", f"left {self._left()}"])
 
     def _drawing(self) -> Group:
@@ -238,10 +243,11 @@ def print_front(study: Study) -> None:
         why = f"keeps every budget ({', '.join(bounds)})" if kept else "was trained to the end"
         console.print(f"No design {why}; `codesign status` says how each ended.", markup=False)
     else:
-        console.print(
-            f"Reference point {', '.join(_number(value) for value in front.reference)}; "
-            f"hypervolume {_number(front.hypervolume)}."
-        )
+        pairs = zip(front.objectives, front.reference, strict=True)
+        corner = ", ".join(_valued(goal.name, value, study) for goal, value in pairs)
+        hypervolume = _number(front.hypervolume)
+        console.print(f"Hypervolume {hypervolume} to the reference point {corner}.", markup=False)
+    _print_constant(console, study)
     console.print(
         f"Costs: {study.meta['model']} on {study.meta['device']['technology']} at "
         f"{study.meta['device']['clock_mhz']:g} MHz, predicted. Training: {_recipe(study)}.",
@@ -252,6 +258,26 @@ def print_front(study: Study) -> None:
             f"The baseline was not trained ({baseline.status}: {baseline.reason}): no EMD ratio.",
             markup=False,
         )
+
+
+def _valued(name: str, value: float, study: Study) -> str:
+    unit = study.units.get(name, "")
+    return f"{name} {_number(value)}{f' {unit}' if unit not in ('', '1') else ''}"
+
+
+def _print_constant(console: Console, study: Study) -> None:
+    """Say what a constant answer scores, for designs that score no better have not learnt anything."""
+    found = study.no_better_than_constant()
+    if found is None:
+        return
+    bound, designs = found
+    trained = sum(evaluation.ok for evaluation in study.evaluations)
+    text = f"A constant answer scores {_number(bound)}; "
+    text += f"{len(designs)} of {trained} trained designs are no better"
+    baseline = study.baseline
+    if baseline is not None and any(design.number == baseline.number for design in designs):
+        text += ", the baseline among them: train longer, or with --recipe quick"
+    console.print(f"{text}.", markup=False)
 
 
 def _front_table(study: Study, narrow: bool) -> Table:
@@ -302,7 +328,7 @@ def _counts(study: Study) -> str:
     evaluations = study.evaluations
     kinds = dict.fromkeys(evaluation.status for evaluation in evaluations)
     parts = [f"{sum(e.status == kind for e in evaluations)} {kind}" for kind in kinds]
-    return f"{len(study.front())} of {len(evaluations)} designs ({', '.join(parts)})"
+    return f"{len(study.front())} on the front of {len(evaluations)} designs ({', '.join(parts)})"
 
 
 def status_data(study: Study) -> dict[str, Any]:
@@ -310,7 +336,7 @@ def status_data(study: Study) -> dict[str, Any]:
     proposals = study.store.proposals()
     evaluations = [evaluation for *_, evaluation in proposals if evaluation is not None]
     front = study.front()
-    planned = (study.meta.get("config") or {}).get("trials")
+    planned = study.meta.get("trials")
     return {
         "folder": str(study.folder),
         "proposed": len(proposals),
@@ -329,6 +355,10 @@ def status_data(study: Study) -> dict[str, Any]:
         "version": study.meta["version"],
         "seed": study.meta["seed"],
         "optimiser": study.meta["optimiser"],
+        "designs": [
+            {key: value for key, value in evaluation.to_dict().items() if key != "curve"}
+            for evaluation in evaluations
+        ],
     }
 
 
@@ -480,7 +510,10 @@ def print_check(wafers: "Wafers", rows: Sequence["CheckRow"]) -> None:
     judged = [row for row in rows if row.ok is not None]
     console.print(
         f"{sum(bool(row.ok) for row in judged)} of {len(judged)} figures with a tolerance are within it."
+        if judged
+        else "These populations are shown for comparison; none of their figures has a tolerance."
     )
+    console.print(DATA_WORDS)
 
 
 def _check_table(rows: Sequence["CheckRow"], narrow: bool) -> Table:

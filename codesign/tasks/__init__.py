@@ -37,7 +37,11 @@ class Samples:
 
 
 class Task(Protocol):
-    """A dataset with a loss and scores."""
+    """A dataset with a loss and scores.
+
+    Optional beside: ``constant() -> dict[str, Summary]``, the scores of the best answer that is the same for
+    every sample; tables then say which designs are no better.
+    """
 
     name: ClassVar[str]
     """Name of the task."""

@@ -59,6 +59,11 @@ def score(network: Network, wafers: Wafers) -> dict[str, Summary]:
     outputs = network.predict(wafers.images[..., None]).reshape(len(wafers), 64)[:, FLAT_8X8]
     if not np.isfinite(outputs).all():
         raise DataError("the network's outputs are not finite: its weights have diverged; train it again")
+    return _summaries(outputs, wafers)
+
+
+def _summaries(outputs: NDArray[np.float64], wafers: Wafers) -> dict[str, Summary]:
+    """Every metric of outputs ``(n, 48)`` in CALQ order against the wafers they are to show."""
     charges = wafers.calq / MIP_T
     total = outputs.sum(axis=1, keepdims=True)
     scaled = outputs * charges.sum(axis=1, keepdims=True) / np.where(total > 0, total, 1.0)
@@ -135,6 +140,12 @@ class EcontTask:
     def score(self, network: Network) -> dict[str, Summary]:
         """Every metric of a fitted network on the validation wafers."""
         return score(network, self._parts[1])
+
+    def constant(self) -> dict[str, Summary]:
+        """Every metric of one answer for all: the mean of the normalised training wafers."""
+        training, validation = self._parts
+        answer = training.normalised.mean(axis=0)
+        return _summaries(np.broadcast_to(answer, validation.calq.shape), validation)
 
     def describe(self) -> dict[str, Any]:
         """Source, sizes and a digest of the charges."""

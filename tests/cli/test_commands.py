@@ -3,10 +3,13 @@
 import json
 import os
 import shlex
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +22,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
 from codesign.cli.commands import cli
+from codesign.config import stored_config
 from codesign.hardware.estimate import COST_UNITS
 from codesign.metrics import METRICS
 from codesign.network import Network
@@ -210,7 +214,8 @@ def test_front(made: SimpleNamespace, digest: str, codesign: Call) -> None:
     for unit in ("[um2]", "[mW]", "[ns]", "[sensor cells]"):
         assert unit in text
     assert text.count("/ baseline") == 4
-    assert "Reference point" in text
+    assert "reference point emd" in text
+    assert "A constant answer scores" in text
 
 
 @pytest.mark.parametrize("verb", ["front", "status", "show", "estimate"])
@@ -489,3 +494,13 @@ def test_help_loads_neither_torch_nor_pictures() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stderr.strip() == ""
+
+
+def test_ctrl_c_does_not_forget_an_extension(codesign: Call, made: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(made.folder, folder)
+    with closing(sqlite3.connect(folder / "study.sqlite")) as connection:
+        connection.execute("UPDATE meta SET value = '9' WHERE key = 'trials'")
+        connection.commit()
+    assert parsed(codesign("status", folder, "--json"))["planned"] == 9
+    assert stored_config(folder).trials == 9
