@@ -305,7 +305,7 @@ def test_estimate_of_a_design_over_budget(tmp_path: Path, small: SimpleNamespace
     assert result.code == 0
     assert "infeasible" in result.err
     assert "No design was trained to the end" in result.out
-    (number,) = [line.split()[1] for line in result.err.splitlines()[1:]]
+    (number,) = [line.split()[3] for line in result.err.splitlines()[1:]]
     data = parsed(codesign("estimate", folder, number, "--json"))
     assert (data["operations"], data["effective_bops"]) == (6544, None)
 
