@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Setup", "Study", "Watcher"]
 
 PATIENCE_SECONDS = 0.25
+NEAR = 0.05
 OWN_COLUMNS = (
     *("number", "digest", "status", "reason", "origin", "steps", "epochs", "seed", "seconds"),
     *("effective_bops", "on_front"),
@@ -252,18 +253,19 @@ class Study:
         digest = self.meta["baseline"]
         return next((e for e in self.evaluations if e.candidate.digest == digest), None)
 
-    def no_better_than_constant(self) -> tuple[float, list[Evaluation]] | None:
-        """Score of a constant answer on the first measured objective, and the designs that are no better.
+    def near_constant(self) -> tuple[float, list[Evaluation]] | None:
+        """Score of a constant answer on the first measured objective, and the designs near it or worse.
 
-        None if the task does not tell, or no objective is measured.
+        Near is within ``NEAR``: the task's constant is one of many, and a network that has learnt nothing
+        else may have found a somewhat better one. None if the task does not tell, or no objective is measured.
         """
         known: Mapping[str, float] = self.meta.get("constant", {})
         goal = next((goal for goal in self.objectives if goal.name in known), None)
         if goal is None:
             return None
         bound = known[goal.name]
-        worse = [e for e in self.evaluations if e.ok and goal.sign * e.value(goal.name) >= goal.sign * bound]
-        return bound, worse
+        limit = goal.sign * bound - NEAR * abs(bound)
+        return bound, [e for e in self.evaluations if e.ok and goal.sign * e.value(goal.name) >= limit]
 
     def front(self) -> Front:
         """The designs that none dominates."""

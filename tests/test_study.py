@@ -398,11 +398,13 @@ def test_an_extension_is_remembered(tmp_path: Path, setup: Setup) -> None:
     assert finished(tmp_path).meta["trials"] == 6
 
 
-def test_designs_that_are_no_better_than_a_constant_are_told(tmp_path: Path, setup: Setup) -> None:
+def test_designs_that_learnt_little_but_a_constant_are_told(tmp_path: Path, setup: Setup) -> None:
     run(tmp_path, setup, 5)
     study = finished(tmp_path)
-    found = study.no_better_than_constant()
+    found = study.near_constant()
     assert found is not None
     bound, worse = found
     assert bound == pytest.approx(setup.task.constant()["error"].mean)
-    assert [e.number for e in worse] == [e.number for e in study.evaluations if e.value("error") >= bound]
+    assert [e.number for e in worse] == [
+        e.number for e in study.evaluations if e.value("error") >= 0.95 * bound
+    ]

@@ -267,13 +267,15 @@ def _valued(name: str, value: float, study: Study) -> str:
 
 def _print_constant(console: Console, study: Study) -> None:
     """Say what a constant answer scores, for designs that score no better have not learnt anything."""
-    found = study.no_better_than_constant()
+    found = study.near_constant()
     if found is None:
         return
     bound, designs = found
     trained = sum(evaluation.ok for evaluation in study.evaluations)
     text = f"A constant answer scores {_number(bound)}; "
-    text += f"{len(designs)} of {trained} trained designs are no better"
+    text += (
+        f"{len(designs)} of {trained} trained designs are within 5 % of that or worse, and learnt little else"
+    )
     baseline = study.baseline
     if baseline is not None and any(design.number == baseline.number for design in designs):
         text += ", the baseline among them: train longer, or with --recipe quick"

@@ -39,8 +39,8 @@ class Samples:
 class Task(Protocol):
     """A dataset with a loss and scores.
 
-    Optional beside: ``constant() -> dict[str, Summary]``, the scores of the best answer that is the same for
-    every sample; tables then say which designs are no better.
+    Optional beside: ``constant() -> dict[str, Summary]``, the scores of an answer that is the same for every
+    sample; tables then say how many designs are near it.
     """
 
     name: ClassVar[str]
