@@ -257,7 +257,8 @@ class Study:
         """Score of a constant answer on the first measured objective, and the designs near it or worse.
 
         Near is within ``NEAR``: the task's constant is one of many, and a network that has learnt nothing
-        else may have found a somewhat better one. None if the task does not tell, or no objective is measured.
+        else may have found a somewhat better one. None if the task does not tell, or if no objective is
+        measured.
         """
         known: Mapping[str, float] = self.meta.get("constant", {})
         goal = next((goal for goal in self.objectives if goal.name in known), None)
