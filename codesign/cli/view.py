@@ -145,7 +145,8 @@ class View:
             recipe, workers = self._setup.recipe, min(self._setup.workers, self._setup.in_flight)
             self._console.print(
                 f"{self._trials} designs, rung {recipe.steps} steps (batch {recipe.batch}, {recipe.schedule} "
-                f"learning rate from {recipe.learning_rate:g}), {workers} worker{'s' if workers > 1 else ''}"
+                f"learning rate from {recipe.learning_rate:g}), {workers} worker{'s' if workers > 1 else ''}",
+                soft_wrap=True,
             )
 
     def started(self, number: int, candidate: Candidate, costs: Mapping[str, float]) -> None:
