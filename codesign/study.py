@@ -1,8 +1,9 @@
 """The loop: propose, price, fit, score, store; and what a stored study says of itself.
 
 Proposal ``k`` sees exactly the evaluations up to ``k - in_flight`` and, as pending, the candidates after
-them, whatever else has finished meanwhile. So the sequence depends on the seed alone, not on how many workers
-there are, which of them is faster, or whether the study was interrupted.
+them, whatever else has finished meanwhile. So the sequence depends on the settings alone, of which
+``in_flight`` is one, and not on how many workers there are, which of them is faster, or whether the study was
+interrupted.
 """
 
 import json
