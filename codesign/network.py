@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +31,7 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "Flatten",
+    "Folding",
     "Layer",
     "MaxPool",
     "Network",
@@ -77,10 +78,53 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Folding:
+    """How a layer shares its multipliers over time: ``pe * simd`` of them compute all its products.
+
+    Terms and rules are FINN's (Blott et al., FINN-R, arXiv:1809.04570, section 4.3): ``pe`` outputs and
+    ``simd`` products of each are computed in a cycle.
+
+    Parameters
+    ----------
+    pe
+        Processing elements; divides the layer's units.
+    simd
+        Products of a sum at a time; divides its fan-in.
+    """
+
+    pe: int
+    simd: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Affine(Layer):
     units: int
     weight: FixedPoint | None = field(default=None, kw_only=True)
     bias: FixedPoint | None = field(default=None, kw_only=True)
+    folding: Folding | None = field(default=None, kw_only=True)
+
+    def fan_in(self, shape: Shape) -> int:
+        """Products in each sum, of an input of this shape."""
+        return int(np.prod(self.weight_shapes(shape)["weight"])) // self.units
+
+    def reuse_factor(self, shape: Shape) -> int:
+        """How often each multiplier is used for one output vector; 1 without folding.
+
+        hls4ml's reuse factor: ``fan_in * units / (pe * simd)``.
+        """
+        if self.folding is None:
+            return 1
+        return self.fan_in(shape) * self.units // (self.folding.pe * self.folding.simd)
+
+    def _require_whole_folds(self, shape: Shape) -> None:
+        fold, fan_in = self.folding, self.fan_in(shape)
+        if fold is None:
+            return
+        for name, part, whole in (("pe", fold.pe, self.units), ("simd", fold.simd, fan_in)):
+            if part < 1 or whole % part:
+                raise NetworkError(
+                    f"layer {self.name!r} has folding {name}={part}, which must divide {whole}"
+                )
 
     def __post_init__(self) -> None:
         """Reject an empty layer and half a quantisation."""
@@ -260,6 +304,8 @@ class Network:
         for layer in self.layers:
             formats.append(_edge_format(layer, shapes[-1], formats[-1]))
             shapes.append(layer.output_shape(shapes[-1]))
+            if isinstance(layer, _Affine):
+                layer._require_whole_folds(shapes[-2])
         object.__setattr__(self, "input_shape", shapes[0])
         object.__setattr__(self, "_shapes", tuple(shapes))
         object.__setattr__(self, "_formats", tuple(formats))
@@ -517,9 +563,8 @@ def _accumulator(layer: _Affine, shape: Shape, before: FixedPoint) -> FixedPoint
         raise NetworkError(
             f"the bias of layer {layer.name!r} is finer than its accumulator; give it fewer fraction bits"
         )
-    fan_in = int(np.prod(layer.weight_shapes(shape)["weight"])) // layer.units
     value, weight, bias = (max(-f.minimum, f.maximum) for f in (before, layer.weight, layer.bias))
-    bound = fan_in * value * weight + (bias << _bias_shift(layer, before))
+    bound = layer.fan_in(shape) * value * weight + (bias << _bias_shift(layer, before))
     width = bound.bit_length() + 1
     fraction = before.fraction_bits + layer.weight.fraction_bits
     if width > EXACT_BITS - 5:
@@ -584,6 +629,10 @@ def _max_pool(value: Array, size: int) -> Array:
 
 def _layer_to_dict(layer: Layer) -> dict[str, Any]:
     values = {item.name: getattr(layer, item.name) for item in fields(layer)}
+    if values.get("folding") is not None:
+        values["folding"] = asdict(values["folding"])
+    else:
+        values.pop("folding", None)
     plain = {
         name: value.to_dict()
         if isinstance(value, FixedPoint)
@@ -603,6 +652,8 @@ def _layer_from_dict(data: Mapping[str, Any]) -> Layer:
     for name in ("weight", "bias", "output"):
         if values.get(name) is not None:
             values[name] = FixedPoint.from_dict(values[name])
+    if "folding" in values:
+        values["folding"] = Folding(**values["folding"])
     if "shape" in values:
         values["shape"] = tuple(values["shape"])
     return LAYER_KINDS[kind](**values)

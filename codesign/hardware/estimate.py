@@ -1,8 +1,9 @@
 """Predicted cost of a network, and the protocol of the models that predict it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,19 @@ from codesign.errors import ConfigError
 from codesign.hardware.workload import Workload
 from codesign.network import Network
 
-__all__ = ["COST_UNITS", "Costs", "Device", "HardwareEstimate", "HardwareModel", "Resources"]
+__all__ = [
+    "COST_UNITS",
+    "Costs",
+    "Device",
+    "HardwareEstimate",
+    "HardwareModel",
+    "Redundancy",
+    "Resources",
+    "WeightStorage",
+]
 
+WeightStorage = Literal["reloadable", "constant"]
+Redundancy = Literal["none", "weights", "all"]
 Costs = Mapping[str, NDArray[np.float64]]
 
 COST_UNITS: Mapping[str, str] = {
@@ -41,15 +53,39 @@ class Device:
         Name of a table in ``hardware_models/technology`` (``asic-65nm``).
     clock_mhz
         Clock, in MHz. The default is the bunch-crossing rate of the LHC, one inference each 25 ns.
+    part
+        FPGA part that exported projects name.
+    weights
+        ``reloadable`` (in registers, multiplied by real multipliers) or ``constant`` (part of the logic).
+    redundancy
+        What is triplicated and voted against single-event upsets: ``none``, ``weights`` (their registers) or
+        ``all`` (every register).
+    pipelined
+        Whether registers split the logic into stages of one clock period; otherwise it is combinational
+        between input and output.
     """
 
     technology: str = "asic-65nm"
     clock_mhz: float = 40.0
+    part: str = "xczu7ev-ffvc1156-2-e"
+    weights: WeightStorage = "reloadable"
+    redundancy: Redundancy = "none"
+    pipelined: bool = False
 
     def __post_init__(self) -> None:
-        """Reject a clock that does not tick."""
+        """Reject a clock that does not tick, and words that mean nothing."""
         if not (np.isfinite(self.clock_mhz) and self.clock_mhz > 0):
             raise ConfigError(f"clock_mhz must be above 0, got {self.clock_mhz}")
+        for name, allowed in (("weights", get_args(WeightStorage)), ("redundancy", get_args(Redundancy))):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.part):
+            raise ConfigError(f"part is a name such as xczu7ev-ffvc1156-2-e, got {self.part!r}")
+
+    @property
+    def period_ns(self) -> float:
+        """Clock period, in ns."""
+        return 1e3 / self.clock_mhz
 
 
 @dataclass(frozen=True, slots=True)
