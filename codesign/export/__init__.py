@@ -47,7 +47,7 @@ class Exporter(Protocol):
         inputs: NDArray[Any] | None = None,
         origin: Mapping[str, Any] | None = None,
     ) -> Path:
-        """Write ``folder`` as ``bundle`` does, verified on ``inputs``; nothing is left there if either fails."""
+        """Write ``folder``, verified on ``inputs``; nothing is left there if either fails."""
 
     @staticmethod
     def simulate(folder: Path, inputs: NDArray[Any]) -> IntArray:

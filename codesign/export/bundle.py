@@ -106,9 +106,9 @@ class Bundle:
         if wrong:
             first = tuple(int(i) for i in np.argwhere(computed != wanted)[0])
             raise OutputError(
-                f"{self.target}: {name} computes {wrong} of {computed.size} outputs otherwise than the network "
-                f"(first: vector {first[0]}, output {first[1:]}: {computed[first]} instead of {wanted[first]}); "
-                "it was not kept"
+                f"{self.target}: {name} computes {wrong} of {computed.size} outputs otherwise than the "
+                f"network (first: vector {first[0]}, output {first[1:]}: {computed[first]} instead of "
+                f"{wanted[first]}); it was not kept"
             )
 
 

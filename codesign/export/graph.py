@@ -92,8 +92,8 @@ def check_exact(network: Network, target: str) -> None:
             if accumulator_bits(_upto(chip, index + 1)) == bits
         )
         raise UnsupportedLayerError(
-            f"{target}: layer {widest!r} needs accumulators of {bits} bits; ONNX runs in float32, which holds "
-            f"{_FLOAT32_BITS}: give it fewer inputs or bits"
+            f"{target}: layer {widest!r} needs accumulators of {bits} bits; ONNX runs in float32, which "
+            f"holds {_FLOAT32_BITS}: give it fewer inputs or bits"
         )
 
 

@@ -4,7 +4,7 @@
 float layers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +80,7 @@ def export(
         write_models(made, "qcdq")
         computed = simulate(made.folder, made.inputs)
         check_encoder(made, "encoder.onnx in onnxruntime", computed)
-        _check_whole(made)
+        check_whole(made, "onnxruntime", _run)
         made.write("README.md", _readme(made))
     return Path(folder)
 
@@ -117,21 +117,20 @@ def check_encoder(made: Bundle, name: str, computed: NDArray[Any]) -> None:
     made.check(name, computed)
 
 
-def _check_whole(made: Bundle) -> None:
-    path = made.folder / AUTOENCODER
-    if path.is_file():
-        from codesign.export.graph import channels_last
+def check_whole(made: Bundle, executor: str, run: Callable[[Path, NDArray[Any]], NDArray[Any]]) -> None:
+    """Record how far ``autoencoder.onnx``, if it is there, is off the network; raise beyond rounding."""
+    from codesign.export.graph import channels_last
 
-        some = made.inputs[:_WHOLE_VECTORS]
-        check_floats(made, f"{AUTOENCODER} in onnxruntime", channels_last(_run(path, some)), some)
-
-
-def check_floats(made: Bundle, name: str, computed: NDArray[Any], inputs: NDArray[Any]) -> None:
-    """Record the largest difference of a whole network's real outputs; raise where it is no rounding."""
+    path, inputs = made.folder / AUTOENCODER, made.inputs[:_WHOLE_VECTORS]
+    if not path.is_file():
+        return
+    computed = channels_last(run(path, inputs))
     largest = float(np.abs(computed - made.network.predict(inputs)).max(initial=0.0))
-    made.checks.append({"check": name, "vectors": len(inputs), "largest_difference": largest})
+    made.checks.append(
+        {"check": f"{AUTOENCODER} in {executor}", "vectors": len(inputs), "largest_difference": largest}
+    )
     if largest > FLOAT_TOLERANCE:
-        raise OutputError(f"{made.target}: {name} is {largest:g} off the network; it was not kept")
+        raise OutputError(f"{made.target}: {AUTOENCODER} is {largest:g} off the network; it was not kept")
 
 
 def _run(path: Path, inputs: NDArray[Any]) -> NDArray[Any]:
@@ -153,9 +152,10 @@ def _readme(made: Bundle) -> str:
     return f"""# {ENCODER}: standard ONNX with integer codes (QCDQ)
 
 - `{ENCODER}`: the chip. Input `input`, float32 (batch, channels, height, width); output `output`: {integers}.
-{whole}- Opset 21, IR 10; nodes are named like the layers. For hls4ml and FINN take the QONNX form (`--to qonnx`).
+{whole}- Opset 21, IR 10; nodes are named like the layers. hls4ml and FINN read the QONNX form (`--to qonnx`).
 - Half an accumulator LSB is added before each rounding, so that half to even gives the chip's half up.
-- `vectors/`: {len(made.inputs):,} inputs (codes) and the integers expected; `provenance.json`: checks and versions.
+- `vectors/`: {len(made.inputs):,} inputs (codes) and the integers expected. `provenance.json`: checks,
+  versions.
 
 Run it:
 

@@ -5,20 +5,18 @@ Files as of the ``onnx`` target. Float networks: plain ONNX.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.export.bundle import Bundle, bundle, load_network
-from codesign.export.onnx import AUTOENCODER, ENCODER, check_encoder, check_floats, codes, write_models
+from codesign.export.onnx import AUTOENCODER, ENCODER, check_encoder, check_whole, codes, write_models
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device
 from codesign.network import Network
 
 __all__ = ["check", "export", "simulate"]
-
-_WHOLE_VECTORS: Final = 16
 
 
 def check(network: Network, device: Device) -> None:
@@ -46,10 +44,7 @@ def export(
         made.used("onnx", "qonnx", "onnxruntime")
         write_models(made, "qonnx")
         check_encoder(made, "encoder.onnx in qonnx' executor", simulate(made.folder, made.inputs))
-        if (made.folder / AUTOENCODER).is_file():
-            some = made.inputs[:_WHOLE_VECTORS]
-            computed = _run(made.folder / AUTOENCODER, some)
-            check_floats(made, f"{AUTOENCODER} in qonnx' executor", computed, some)
+        check_whole(made, "qonnx' executor", _run)
         made.write("README.md", _readme(made))
     return Path(folder)
 
@@ -75,13 +70,16 @@ def _run(path: Path, inputs: NDArray[Any]) -> NDArray[Any]:
 
 def _readme(made: Bundle) -> str:
     whole = f"- `{AUTOENCODER}`: encoder and float decoder.\n" if (made.folder / AUTOENCODER).exists() else ""
+    fixed = made.network.input_format
+    scale = fixed.scale if fixed else 1.0
     return f"""# {ENCODER}: QONNX
 
 - `{ENCODER}`: the chip, a `Quant` node at every edge that has a format. Opset 13, IR 8, batch 1, channels first;
   nodes are named like the layers; shapes and data types are annotated.
 {whole}- Read by hls4ml and FINN. onnxruntime alone does not know `Quant`: take `--to onnx` for it.
 - Biases hold half an accumulator LSB where a sum is rounded later, so that half to even gives the chip's half up.
-- `vectors/`: {len(made.inputs):,} inputs (codes) and the integers expected; `provenance.json`: checks and versions.
+- `vectors/`: {len(made.inputs):,} inputs (codes) and the integers expected. `provenance.json`: checks,
+  versions.
 
 Run it:
 
@@ -90,7 +88,7 @@ import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 model = ModelWrapper("{ENCODER}")
-image = np.load("vectors/inputs.npy")[:1] * {made.network.input_format.scale if made.network.input_format else 1.0!r}
+image = np.load("vectors/inputs.npy")[:1] * {scale!r}
 fed = (image.transpose(0, 3, 1, 2) if image.ndim == 4 else image).astype("float32")
 got = execute_onnx(model, {{"input": fed}})["output"]
 ```

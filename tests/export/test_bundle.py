@@ -1,0 +1,82 @@
+"""A bundle is whole or not there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.errors import ConfigError, NetworkError, OutputError
+from codesign.export import TARGETS, exporter
+from codesign.export.bundle import bundle, load_network, probes
+from codesign.export.onnx import export
+from codesign.hardware import Device
+from tests.export.designs import DESIGNS
+
+NETWORK = DESIGNS["latent alone"]
+
+
+def test_holds_vectors_network_and_provenance(tmp_path: Path) -> None:
+    inputs = probes(NETWORK, 300)
+    folder = export(NETWORK, tmp_path / "out", inputs=inputs, origin={"candidate": "abc"})
+    codes, expected = (np.load(folder / "vectors" / f"{name}.npy") for name in ("inputs", "expected"))
+    assert NETWORK.input_format is not None
+    np.testing.assert_array_equal(codes, NETWORK.input_format.quantise(inputs))
+    np.testing.assert_array_equal(expected, NETWORK.codes(inputs))
+    text = np.loadtxt(folder / "vectors" / "inputs.txt", dtype=int)
+    np.testing.assert_array_equal(text, codes[:256].reshape(256, -1))
+    assert load_network(folder) == NETWORK
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["origin"] == {"candidate": "abc"}
+    assert provenance["network"] == NETWORK.digest
+    assert provenance["device"]["clock_mhz"] == 40.0
+    assert provenance["checks"] == [
+        {"check": "encoder.onnx in onnxruntime", "vectors": 300, "values": 4800, "differ": 0}
+    ]
+    assert {"codesign", "onnxruntime"} <= set(provenance["versions"])
+
+
+def test_a_difference_is_named_and_nothing_stays(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"computes 1 of 4096 outputs.*vector 3, output \(2,\)"),
+        bundle(NETWORK, tmp_path / "out", "onnx", Device(), None, None) as made,
+    ):
+        wrong = made.expected.copy()
+        wrong[3, 2] += 1
+        made.check("a form", wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        bundle(NETWORK, tmp_path / "a" / "out", "onnx", Device(), None, None) as made,
+    ):
+        made.write("half", "of it")
+        raise KeyboardInterrupt
+    assert not list((tmp_path / "a").iterdir())
+
+
+def test_a_folder_of_something_else_is_refused_and_an_earlier_export_replaced(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"is no earlier export"):
+        export(NETWORK, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    folder = export(NETWORK, tmp_path / "out")
+    (folder / "old").write_text("")
+    export(NETWORK, folder)
+    assert not (folder / "old").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "out"]
+
+
+def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file.* is no earlier export"):
+        export(NETWORK, tmp_path / "file")
+    with pytest.raises(OutputError, match=r"cannot write .*file.out"):
+        export(NETWORK, tmp_path / "file" / "out")
+    with pytest.raises(NetworkError, match="no weights yet"):
+        export(NETWORK.with_weights({}), tmp_path / "out")
+    with pytest.raises(ConfigError, match="to one of onnx, qonnx, finn, hls4ml, rtl; got 'keras'"):
+        exporter("keras")
+    assert list(TARGETS) == ["onnx", "qonnx", "finn", "hls4ml", "rtl"]
