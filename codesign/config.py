@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_cal
 from codesign import catalogue
 from codesign.errors import ConfigError, StoreError
 from codesign.hardware import Device, HardwareModel
+from codesign.hardware.estimate import PART, Redundancy, WeightStorage
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
 from codesign.progress import Bar
@@ -37,6 +38,14 @@ class DeviceConfig(_Strict):
     model: str = "asic"
     technology: str = "asic-65nm"
     clock_mhz: float = Field(default=40.0, gt=0)
+    part: str = Field(default=Device().part, pattern=PART.replace("\\Z", "$"))
+    weights: WeightStorage = "reloadable"
+    redundancy: Redundancy = "none"
+    pipelined: bool = False
+
+    def device(self) -> Device:
+        """What designs are priced and exported for."""
+        return Device(**self.model_dump(exclude={"model"}))
 
 
 class RecipeConfig(_Strict):
@@ -76,7 +85,7 @@ class StudyConfig(_Strict):
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int | None = Field(default=None, ge=1)
     in_flight: int | None = Field(default=None, ge=1)
-    export: list[Literal["onnx"]] = []
+    export: list[Literal["onnx", "qonnx", "finn", "hls4ml", "rtl"]] = []
     data: dict[str, Any] = {}
     recipe: RecipeConfig = RecipeConfig()
     device: DeviceConfig = DeviceConfig()
@@ -94,12 +103,13 @@ class StudyConfig(_Strict):
             objectives=tuple(Objective.parse(text) for text in self.objectives),
             limits=tuple(Objective.parse(text) for text in self.limits),
             model=model or catalogue.hardware_model(self.device.model),
-            device=Device(self.device.technology, self.device.clock_mhz),
+            device=self.device.device(),
             recipe=self.recipe.recipe(),
             optimiser=load_optimiser(self.optimiser),
             seed=self.seed,
             workers=workers,
             in_flight=self.in_flight or max(4, workers),
+            export=tuple(self.export),
             task=task or _task(self.task, self.data),  # last: it may read or make much data
         )
 
@@ -187,6 +197,7 @@ def run(
     model: str | HardwareModel = "asic",
     device: Device | None = None,
     workers: int | None = None,
+    export: Sequence[str] = (),
     out: str | Path | None = None,
     progress: bool = True,
 ) -> Study:
@@ -218,6 +229,9 @@ def run(
         What prices a design, and on what.
     workers
         Processes; by default one a core.
+    export
+        Targets that designs are meant for, such as ``["hls4ml"]``: what one of them cannot take is not
+        trained. ``Study.export`` writes them.
     out
         Folder of the study; by default ``runs/<space>-<seed>``. One that holds a study goes on with it.
     progress
@@ -247,11 +261,11 @@ def run(
             "optimiser": optimiser,
             "workers": workers,
             "data": options,
+            "export": list(export),
             "recipe": _recipe_values(recipe, steps),
             "device": {
                 "model": model if isinstance(model, str) else model.name,
-                "technology": chosen.technology,
-                "clock_mhz": chosen.clock_mhz,
+                **chosen.to_dict(),
             },
         },
         "codesign.run",
@@ -305,6 +319,14 @@ def stored_config(folder: str | Path) -> StudyConfig:
         )
     config = parse_study(study.meta["config"], str(folder))
     return config.model_copy(update={"trials": study.meta.get("trials", config.trials)})
+
+
+def stored_task(study: Study) -> Task | None:
+    """The task of a study with its data; None for a study that was made from Python objects."""
+    if not study.meta.get("config"):
+        return None
+    config = parse_study(study.meta["config"], str(study.folder))
+    return _task(config.task, config.data)
 
 
 def resume(folder: str | Path, trials: int | None = None, *, progress: bool = True) -> Study:

@@ -11,14 +11,18 @@
     ├── DataError            a file or an array that is not what a task reads
     ├── StoreError           a study folder: absent, unreadable, of another version or another space
     ├── OutputError          a file or folder that cannot be written
+    │   └── DifferenceError  an exported form that computes something else than the network
     └── MissingToolError     a library or program that is not installed
 """
+
+from typing import Any
 
 __all__ = [
     "BudgetError",
     "CodesignError",
     "ConfigError",
     "DataError",
+    "DifferenceError",
     "MissingToolError",
     "NetworkError",
     "OutputError",
@@ -62,6 +66,14 @@ class StoreError(CodesignError):
 
 class OutputError(CodesignError):
     """A file or folder that cannot be written."""
+
+
+class DifferenceError(OutputError):
+    """An exported form that computes something else than the network; ``computed`` holds its outputs."""
+
+    def __init__(self, message: str, computed: Any) -> None:
+        super().__init__(message)
+        self.computed = computed
 
 
 class MissingToolError(CodesignError):

@@ -14,7 +14,7 @@ from codesign.errors import UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 from codesign.network import Conv, ConvTranspose, Dense, Network, ReLU, Sigmoid
 
-__all__ = ["accumulator_bits", "half_lsb", "require_even_ties"]
+__all__ = ["accumulator_bits", "accumulators", "half_lsb", "require_even_ties"]
 
 _AFFINE = Conv | ConvTranspose | Dense
 
@@ -38,13 +38,18 @@ def accumulator_bits(network: Network) -> int:
     A float type whose significand has as many computes the network exactly, in whatever order it adds.
     Of a fitted network the weights decide, of another the worst that its formats allow.
     """
-    widest = 0
+    return max(accumulators(network).values(), default=0)
+
+
+def accumulators(network: Network) -> dict[str, int]:
+    """Bits of the accumulator of each layer that has one in fixed point, by name; as ``accumulator_bits``."""
+    widths = {}
     for index, layer in enumerate(network.layers):
         accumulator = network.formats[index + 1]
         if isinstance(layer, _AFFINE) and accumulator is not None:
             width = _width(network, index) if network.fitted else accumulator.width
-            widest = max(widest, width + (half_lsb(network, index) > 0))
-    return widest
+            widths[layer.name] = width + (half_lsb(network, index) > 0)
+    return widths
 
 
 def _width(network: Network, index: int) -> int:

@@ -8,7 +8,7 @@ interrupted.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import CodesignError, ConfigError, StoreError
+from codesign.errors import CodesignError, ConfigError, StoreError, UnsupportedLayerError
 from codesign.evaluation import Evaluation, Status
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
+from codesign.export import exporter
+from codesign.export.bundle import vectors
 from codesign.hardware import Device, HardwareModel, Workload, effective_bops
 from codesign.hardware.estimate import COST_UNITS
+from codesign.hardware.folding import fold
 from codesign.metrics import Summary
 from codesign.network import Network
 from codesign.objectives import Objective
@@ -89,6 +92,9 @@ class Setup:
         Processes; 1 trains in this one.
     in_flight
         Proposals that may be out at once.
+    export
+        Targets that designs are exported to. A design that one of them refuses is recorded as infeasible,
+        with the reason, and not trained.
     """
 
     definition: SpaceDefinition
@@ -102,6 +108,7 @@ class Setup:
     seed: int = 0
     workers: int = 1
     in_flight: int = 4
+    export: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject objectives that nothing gives a value to."""
@@ -179,6 +186,19 @@ class Setup:
         prices = self.price(self.definition.SPACE.encode([candidate]))
         return {name: float(values[0]) for name, values in prices.items()}
 
+    def refusal(self, candidate: Candidate) -> str:
+        """Why a candidate will not be trained: its budgets, or a target that cannot take it; else empty."""
+        over = self.problem.over_budget(candidate)
+        if over or not self.export:
+            return over
+        network = self.definition.build(candidate)
+        for target in self.export:
+            try:
+                exporter(target).check(network, self.device)
+            except UnsupportedLayerError as error:
+                return str(error)
+        return ""
+
     @cached_property
     def baseline(self) -> Candidate | None:
         """The design that others are compared with, if the space names one."""
@@ -194,12 +214,13 @@ class Setup:
             "objectives": [goal.to_dict() for goal in self.objectives],
             "limits": [goal.to_dict() for goal in self.limits],
             "model": self.model.name,
-            "device": asdict(self.device),
+            "device": self.device.to_dict(),
             "recipe": self.recipe.to_dict(),
             "optimiser": self.optimiser.name,
             "seed": self.seed,
             "in_flight": self.in_flight,
             "baseline": self.baseline.digest if self.baseline else None,
+            **({"export": list(self.export)} if self.export else {}),
         }
 
 
@@ -305,23 +326,65 @@ class Study:
             write_file(self.folder / name, content)
         return [self.folder / name for name in contents]
 
-    def export(self, digest: str, target: str, folder: str | Path | None = None) -> Path:
-        """Write a trained design in another form; return the folder.
+    def export(
+        self,
+        digest: str,
+        target: str,
+        folder: str | Path | None = None,
+        *,
+        device: Device | None = None,
+        inputs: NDArray[Any] | None = None,
+        interval: int | None = None,
+        **options: Any,
+    ) -> Path:
+        """Write a trained design in another form, checked bit for bit; return the folder.
 
         Parameters
         ----------
         digest
             First digits of the design's digest.
         target
-            ``onnx``.
+            ``onnx``, ``qonnx``, ``finn``, ``hls4ml`` or ``rtl``.
         folder
             Where to; by default ``export/<digest>/<target>`` in the study.
-        """
-        from codesign.export import exporter
+        device
+            What it is written for; by default the study's.
+        inputs
+            Shape ``(n, *input_shape)``, what it is verified on, beside made-up inputs of the whole range.
+        interval
+            Initiation interval in cycles that every layer is folded to; by default the design's own folding.
+        options
+            Of the target: ``backends`` of hls4ml.
 
-        whole = self.store.evaluation(digest).candidate.digest
-        place = Path(folder) if folder is not None else self.folder / "export" / whole / target
-        return exporter(target)(self.store.network(whole), place)
+        Raises
+        ------
+        UnsupportedLayerError
+            For what the target cannot take.
+        MissingToolError
+            If its tool is not installed.
+        OutputError
+            If the folder cannot be written, or the written form computes something else.
+        """
+        candidate = self.store.evaluation(digest).candidate
+        network = self.store.network(candidate.digest)
+        place = Path(folder) if folder is not None else self.export_folder(digest, target)
+        return exporter(target).export(
+            network if interval is None else fold(network, interval),
+            place,
+            device=device or self.device,
+            inputs=vectors(network, inputs),
+            origin={"study": self.folder.name, "candidate": candidate.digest, **candidate.values},
+            **options,
+        )
+
+    def export_folder(self, digest: str, target: str) -> Path:
+        """Where a design is exported to by default."""
+        return self.folder / "export" / self.store.evaluation(digest).candidate.digest / target
+
+    @property
+    def device(self) -> Device:
+        """What the designs are priced for."""
+        return Device(**self.meta["device"])
 
     @property
     def units(self) -> dict[str, str]:
@@ -418,9 +481,9 @@ class _Loop:
         if evaluation is not None:
             self.done[number] = evaluation
             return
-        over = self.setup.problem.over_budget(candidate)
-        if over:
-            self._record(self._evaluation(number, "infeasible", over))
+        refusal = self.setup.refusal(candidate)
+        if refusal:
+            self._record(self._evaluation(number, "infeasible", refusal))
             return
         self._submit(number)
 

@@ -1,6 +1,7 @@
 """The loop: same seed, same sequence, whatever happens on the way."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -21,10 +22,12 @@ import codesign
 import codesign.space
 from codesign.errors import BudgetError, ConfigError, StoreError
 from codesign.evaluation import Evaluation
+from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
+from codesign.network import Dense, Flatten, Network
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
-from codesign.space import Candidate
+from codesign.space import Candidate, SearchSpace
 from codesign.study import Setup, Study
 from codesign.training import Recipe
 from hardware_models.asic import AsicModel
@@ -44,6 +47,34 @@ def setup(tiny: ModuleType) -> Setup:
         optimiser=load_optimiser("random"),
         in_flight=3,
     )
+
+
+def test_what_an_export_cannot_take_is_refused_before_training(tmp_path: Path, setup: Setup) -> None:
+    wide = replace(
+        setup, definition=SimpleNamespace(SPACE=tiny_space(setup), build=too_wide), export=("onnx",)
+    )
+    run(tmp_path, wide, 3)
+    study = Study.read(tmp_path)
+    assert [e.status for e in study.evaluations] == ["infeasible"] * 3
+    for evaluation in study.evaluations:
+        assert re.match(r"onnx: layer 'code' needs an accumulator of \d+ bits", evaluation.reason)
+        assert evaluation.steps == 0
+    run(tmp_path / "taken", replace(setup, export=("onnx", "qonnx")), 3)
+    taken = Study.read(tmp_path / "taken")
+    assert [e.status for e in taken.evaluations] == ["ok"] * 3
+    assert taken.meta["export"] == ["onnx", "qonnx"]
+
+
+def tiny_space(setup: Setup) -> SearchSpace:
+    return setup.definition.SPACE
+
+
+def too_wide(candidate: Candidate) -> Network:
+    """Sums of 4 products of 14 by 14 bits: more than float32 holds."""
+    weight = FixedPoint(0, 13)
+    code = Dense("code", int(candidate["bits"]), weight=weight, bias=weight)
+    layers = (Flatten("flatten"), code, Dense("out", 4))
+    return Network((2, 2, 1), layers, FixedPoint(0, 14, signed=False), 2)
 
 
 class Stopper:

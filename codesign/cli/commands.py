@@ -19,15 +19,21 @@ import click
 from codesign.errors import CodesignError, ConfigError, SpaceError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from codesign.config import StudyConfig
     from codesign.hardware import Device
     from codesign.network import Network
     from codesign.study import Study
+    from codesign.tasks import Task
 
 __all__ = ["main"]
 
 INTERRUPTED = 130
+_TARGETS = ("onnx", "qonnx", "finn", "hls4ml", "rtl")
+_BACKENDS = ("vivado", "vitis", "catapult", "quartus", "oneapi")
 SLOW_START_STEPS = 6_000
+VECTORS = 10_000
 
 
 class _Group(click.Group):
@@ -95,6 +101,7 @@ def cli() -> None:
     codesign run --space econt --trials 20 --steps 500 --recipe quick --out runs/first
     codesign front runs/first
     codesign export runs/first DIGEST --to onnx
+    codesign verify runs/first DIGEST
     """
 
 
@@ -146,6 +153,12 @@ def _device_options(command: Any) -> Any:
 @click.option(
     "--limit", "limits", multiple=True, help="A bound on a cost that is not traded: 'operations<=40000'."
 )
+@click.option(
+    "--export",
+    type=click.Choice(_TARGETS),
+    multiple=True,
+    help="Write the front in this form; what the form cannot take is not trained.",
+)
 @click.option("--optimiser", help="qnehvi or random.  [default: qnehvi]")
 @click.option("--data", type=click.Path(), help="File or folder of data; without it wafers are generated.")
 @click.option("--wafers", type=int, help="How many wafers to generate.  [default: 100000]")
@@ -183,7 +196,7 @@ def _merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, An
     for name in ("space", "task", "trials", "seed", "optimiser", "workers"):
         if options[name] is not None:
             merged[name] = options[name]
-    for name in ("objectives", "limits"):
+    for name in ("objectives", "limits", "export"):
         if options[name]:
             merged[name] = list(options[name])
     tables = {
@@ -223,7 +236,7 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
     with _stoppable(out):
         with View(config.trials, setup, quiet=as_json) as view:
             study = start(config, setup, out, view)
-        _close(study, config.export, as_json)
+        _close(study, config.export, setup.task, as_json)
 
 
 @contextmanager
@@ -239,7 +252,7 @@ def _stoppable(folder: Path) -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
-def _close(study: "Study", export: list[Any], as_json: bool) -> None:
+def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> None:
     """Write the front and the exports, print the table and what one can do next."""
     from codesign.cli.view import print_front, waiting
 
@@ -250,7 +263,8 @@ def _close(study: "Study", export: list[Any], as_json: bool) -> None:
         for target in export:
             for evaluation in study.front():
                 with waiting(f"Exporting {evaluation.candidate.digest} to {target}"):
-                    exported.append(study.export(evaluation.candidate.digest, target))
+                    inputs = _samples(task, VECTORS)
+                    exported.append(study.export(evaluation.candidate.digest, target, inputs=inputs))
         if as_json:
             _print_json({"folder": str(study.folder), **study.front().to_dict(study.baseline)})
             return
@@ -310,7 +324,7 @@ def resume(folder: str, trials: int | None, as_json: bool) -> None:
     with _stoppable(Path(folder)):
         with View(total, setup, quiet=as_json) as view:
             study = go_on(folder, setup, total, view)
-        _close(study, config.export, as_json)
+        _close(study, config.export, setup.task, as_json)
 
 
 @cli.command(epilog="Example: codesign status runs/demo --json")
@@ -455,25 +469,180 @@ def _read_json(path: str) -> Any:
         raise ConfigError(f"{path} is not JSON: {error}") from error
 
 
-@cli.command(epilog="Example: codesign export runs/demo 143a5a8b --to onnx")
+_TARGET_OPTIONS = (
+    click.option("--clock-mhz", type=float, help="Clock in MHz.  [default: the study's]"),
+    click.option("--part", help="FPGA part that projects name, such as xczu7ev-ffvc1156-2-e."),
+    click.option("--weights", type=click.Choice(["reloadable", "constant"]), help="How weights are stored."),
+    click.option("--redundancy", type=click.Choice(["none", "weights", "all"]), help="What is triplicated."),
+    click.option("--pipelined/--combinational", default=None, help="Whether registers split the logic."),
+    click.option("--interval", type=click.IntRange(min=1), help="Cycles a frame that layers are folded to."),
+    click.option(
+        "--vectors",
+        type=click.IntRange(min=1),
+        default=VECTORS,
+        show_default=True,
+        help="Inputs to compare on.",
+    ),
+)
+
+
+def _target_options(command: Any) -> Any:
+    for option in reversed(_TARGET_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _device(base: "Device", options: Mapping[str, Any]) -> "Device":
+    """The study's device with the options of the command line put over it."""
+    from dataclasses import replace
+
+    names = ("clock_mhz", "part", "weights", "redundancy", "pipelined")
+    return replace(base, **{name: options[name] for name in names if options[name] is not None})
+
+
+@cli.command(epilog="Example: codesign export runs/demo 143a5a8b --to rtl --weights constant")
+@click.argument("folder", type=click.Path())
+@click.argument("digest", required=False)
+@click.option("--to", "target", type=click.Choice(_TARGETS), required=True, help="Form to write.")
+@click.option("--all-front", is_flag=True, help="Every design on the front, instead of DIGEST.")
+@click.option("--out", type=click.Path(), help="Folder to write.  [default: FOLDER/export/DIGEST/TARGET]")
+@click.option(
+    "--backend", type=click.Choice(_BACKENDS), multiple=True, help="Tool of an hls4ml project; may repeat."
+)
+@_target_options
+@_json_option
+def export(
+    folder: str, digest: str | None, target: str, all_front: bool, as_json: bool, **options: Any
+) -> None:
+    """Write trained designs in another form, checked bit for bit.
+
+    \b
+    onnx     standard ONNX with integer codes, for onnxruntime
+    qonnx    QONNX, for hls4ml and FINN
+    finn     FINN's graph, folded, as RTL; stitched and run in Verilator
+    hls4ml   C++ projects; their simulation compiled and run here
+    rtl      Verilog: constant weights by distributed arithmetic, or reloadable ones
+    """
+    from codesign.cli.exports import print_exports
+    from codesign.study import Study
+
+    if options["backend"] and target != "hls4ml":
+        raise ConfigError(f"--backend is a choice of --to hls4ml; leave it out for {target}")
+    if all_front == (digest is not None) or (all_front and options["out"]):
+        raise ConfigError("say which design: DIGEST with or without --out, or --all-front alone")
+    study = Study.read(folder)
+    with study.store:
+        designs = [each.candidate.digest for each in study.front()] if all_front else [str(digest)]
+        rows = _exports(study, designs, target, options)
+    if as_json:
+        _print_json(rows)
+    else:
+        print_exports(rows, target)
+    if any(row["folder"] is None for row in rows):
+        sys.exit(2)
+
+
+def _exports(
+    study: "Study", designs: list[str], target: str, options: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """One row a design; a front goes on past a design that the target refuses."""
+    from codesign.cli.view import waiting
+    from codesign.errors import OutputError, UnsupportedLayerError
+
+    with waiting("Loading data"):
+        inputs = _inputs(study, options["vectors"])
+    more: dict[str, Any] = {"backends": options["backend"]} if options["backend"] else {}
+    rows: list[dict[str, Any]] = []
+    for digest in designs:
+        with waiting(f"Exporting {digest} to {target}"):
+            try:
+                path = study.export(
+                    digest,
+                    target,
+                    options["out"],
+                    device=_device(study.device, options),
+                    inputs=inputs,
+                    interval=options["interval"],
+                    **more,
+                )
+            except (UnsupportedLayerError, OutputError) as error:
+                if len(designs) == 1:
+                    raise
+                rows.append({"digest": digest, "folder": None, "reason": str(error), "checks": []})
+                continue
+        provenance = _read_json(str(path / "provenance.json"))
+        rows.append(
+            {
+                "digest": digest,
+                "folder": str(path),
+                "reason": "",
+                "checks": provenance["checks"],
+                "measured": provenance["measured"],
+                "files": sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()),
+            }
+        )
+    return rows
+
+
+def _inputs(study: "Study", count: int) -> "NDArray[Any] | None":
+    """Inputs of the study's own task to verify on; None where the study does not say how to get them."""
+    from codesign.config import stored_task
+
+    task = stored_task(study)
+    return None if task is None else _samples(task, count)
+
+
+def _samples(task: "Task", count: int) -> "NDArray[Any]":
+    """Up to ``count`` inputs, those that are held out first."""
+    import numpy as np
+
+    held_out = task.validation.inputs[:count]
+    return np.concatenate([held_out, task.training.inputs[: count - len(held_out)]])
+
+
+@cli.command(epilog="Example: codesign verify runs/demo 143a5a8b --form onnx --form rtl")
 @click.argument("folder", type=click.Path())
 @click.argument("digest")
-@click.option("--to", "target", type=click.Choice(["onnx"]), required=True, help="Form to write.")
-@click.option("--out", type=click.Path(), help="Folder to write.  [default: FOLDER/export/DIGEST/TARGET]")
+@click.option("--form", "forms", multiple=True, help="Forms to compare.  [default: all but finn]")
+@_target_options
 @_json_option
-def export(folder: str, digest: str, target: str, out: str | None, as_json: bool) -> None:
-    """Write a trained design in another form, checked bit for bit."""
+def verify(folder: str, digest: str, forms: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """The chain check: a design in every form, integer by integer.
+
+    Forms: float, module, onnx, qonnx, finn, hls4ml, rtl, netlist. Exits with 1 if integers differ. An earlier
+    export of the study is run as it lies there.
+    """
+    from codesign.chain import DEFAULT_FORMS, Hop
+    from codesign.chain import verify as compare
+    from codesign.cli.exports import print_chain
     from codesign.cli.view import waiting
+    from codesign.hardware.folding import fold
     from codesign.study import Study
 
     study = Study.read(folder)
-    with study.store, waiting(f"Exporting to {target}"):
-        path = study.export(digest, target, out)
+    with study.store:
+        network = study.network(digest)
+        if options["interval"] is not None:
+            network = fold(network, options["interval"])
+        with waiting("Loading data"):
+            inputs = _inputs(study, options["vectors"])
+        hops: list[Hop] = []
+        todo = compare(
+            network,
+            inputs,
+            device=_device(study.device, options),
+            forms=forms or DEFAULT_FORMS,
+            exported=lambda target: study.export_folder(digest, target),
+        )
+        for form in forms or DEFAULT_FORMS:
+            with waiting(f"Comparing {form}"):
+                hops.append(next(todo))
     if as_json:
-        _print_json({"folder": str(path), "files": sorted(str(file) for file in path.iterdir())})
+        _print_json([hop.to_dict() for hop in hops])
     else:
-        files = ", ".join(sorted(file.name for file in path.iterdir()))
-        click.echo(f"{path}: {files}; run in an ONNX executor, each gives what the network gives")
+        print_chain(hops)
+    if not all(hop.ok for hop in hops):
+        sys.exit(1)
 
 
 @cli.command(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "View",
+    "make_console",
     "print_check",
     "print_design",
     "print_doctor",
@@ -56,7 +57,7 @@ SPREAD = ("mean", "spread over\nwafers", "error of\nthe mean")
 COLUMNS = ("operations", "area_um2", "power_mw", "latency_ns")
 
 
-def _console(*, error: bool = False) -> Console:
+def make_console(*, error: bool = False) -> Console:
     """As wide as the terminal; where there is none, as ``COLUMNS`` says, else wide enough for any table."""
     console = Console(stderr=error, highlight=False)
     wide = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
@@ -76,7 +77,7 @@ def _fitting(console: Console, make: Callable[[bool], Table]) -> Table:
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
     """A spinner while something takes its time."""
-    with _console(error=True).status(text):
+    with make_console(error=True).status(text):
         yield
 
 
@@ -117,7 +118,7 @@ class View:
 
     def __init__(self, trials: int, setup: Setup, *, quiet: bool = False) -> None:
         self._trials, self._setup, self._quiet = trials, setup, quiet
-        self._console = _console(error=True)
+        self._console = make_console(error=True)
         self._running: dict[int, tuple[Candidate, Mapping[str, float]]] = {}
         self._since: dict[int, float] = {}
         self._ended: list[Evaluation] = []
@@ -236,7 +237,7 @@ def _distinct(*names: str) -> list[str]:
 
 def print_front(study: Study) -> None:
     """The front beside the baseline, one line a design, every column with its unit."""
-    console, front, baseline = _console(), study.front(), study.baseline
+    console, front, baseline = make_console(), study.front(), study.baseline
     console.print(_fitting(console, partial(_front_table, study)))
     if not len(front):
         bounds = [goal.spelling for goal in front.objectives if goal.budget is not None]
@@ -367,7 +368,7 @@ def status_data(study: Study) -> dict[str, Any]:
 
 def print_status(study: Study, data: Mapping[str, Any]) -> None:
     """How far a study is, and every design in a line."""
-    console = _console()
+    console = make_console()
     console.print(_fitting(console, partial(_status_table, study, set(data["front"]))))
     for evaluation in study.evaluations:
         if not evaluation.ok:
@@ -410,7 +411,7 @@ def _status_table(study: Study, best: set[str], narrow: bool) -> Table:
 
 def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> None:
     """Everything known of one design."""
-    console = _console()
+    console = make_console()
     title = f"[bold]Design {evaluation.number}, {evaluation.candidate.digest}[/]"
     console.print(f"{title}: {evaluation.status} {escape(evaluation.reason)}")
     console.print(
@@ -451,7 +452,7 @@ def _ratio(evaluation: Evaluation, baseline: Evaluation | None, name: str) -> st
 
 def print_estimate(found: HardwareEstimate, effective: int | None) -> None:
     """Predicted cost in total and by layer."""
-    console = _console()
+    console = make_console()
     console.print(_fitting(console, partial(_estimate_table, found)))
     console.print(
         f"latency {found.latency_cycles} cycles = {found.latency_ns:g} ns, an inference each "
@@ -478,7 +479,7 @@ def _estimate_table(found: HardwareEstimate, narrow: bool) -> Table:
 
 def print_scores(scores: Mapping[str, Summary], units: Mapping[str, str], source: str) -> None:
     """Every metric with its spread."""
-    console = _console()
+    console = make_console()
     console.print(_fitting(console, partial(_scores_table, scores, units, source)))
 
 
@@ -502,7 +503,7 @@ def _scores_table(
 
 def print_check(wafers: "Wafers", rows: Sequence["CheckRow"]) -> None:
     """Published or measured figures beside those of the data at hand."""
-    console = _console()
+    console = make_console()
     console.print(
         f"{wafers.source}: {len(wafers):,} wafers with charge, {wafers.dropped_empty:,} empty ones dropped",
         markup=False,
@@ -539,7 +540,7 @@ def _figure(value: float) -> str:
 
 def print_survey(setup: Setup, survey: Survey, baseline: Mapping[str, float]) -> None:
     """What is known of a search before any training."""
-    console, bounds = _console(), {goal.name: goal.budget for goal in setup.problem.bounded}
+    console, bounds = make_console(), {goal.name: goal.budget for goal in setup.problem.bounded}
     table = Table(
         "cost", title=f"Space {setup.definition.SPACE.name}: {survey.size:,} designs", title_justify="left"
     )
@@ -567,4 +568,4 @@ def print_doctor(checks: Sequence[Mapping[str, Any]]) -> None:
     for check in checks:
         works = "[green]yes" if check["works"] else "[red]no"
         table.add_row(check["part"], check["needs"], check["found"] or "-", works, check["advice"])
-    _console().print(table)
+    make_console().print(table)

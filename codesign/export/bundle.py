@@ -26,12 +26,12 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import NetworkError, OutputError, UnsupportedLayerError
+from codesign.errors import DifferenceError, NetworkError, OutputError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.hardware import Device
 from codesign.network import Network
 
-__all__ = ["Bundle", "bundle", "fixed_edges", "load_network", "probes"]
+__all__ = ["Bundle", "bundle", "fixed_edges", "load_network", "probes", "vectors"]
 
 PROVENANCE: Final = "provenance.json"
 NETWORK: Final = "network.json"
@@ -93,7 +93,7 @@ class Bundle:
 
         Raises
         ------
-        OutputError
+        DifferenceError
             If a single integer differs.
         """
         wanted = self.expected[: len(computed)] if expected is None else expected
@@ -105,10 +105,11 @@ class Bundle:
         )
         if wrong:
             first = tuple(int(i) for i in np.argwhere(computed != wanted)[0])
-            raise OutputError(
+            raise DifferenceError(
                 f"{self.target}: {name} computes {wrong} of {computed.size} outputs otherwise than the "
                 f"network (first: vector {first[0]}, output {first[1:]}: {computed[first]} instead of "
-                f"{wanted[first]}); it was not kept"
+                f"{wanted[first]}); it was not kept",
+                computed,
             )
 
 
@@ -173,6 +174,18 @@ def probes(network: Network, count: int = _PROBES) -> FloatArray:
     if fixed is None:
         return rng.random(shape) * filled
     return fixed.dequantise(rng.integers(fixed.minimum, fixed.maximum, shape, endpoint=True) * filled)
+
+
+def vectors(network: Network, inputs: NDArray[Any] | None = None) -> FloatArray:
+    """What a network is verified on: the given inputs, and ``probes``.
+
+    Parameters
+    ----------
+    inputs
+        Shape ``(n, *input_shape)``; None for none.
+    """
+    made_up = probes(network)
+    return made_up if inputs is None else np.concatenate([np.asarray(inputs, np.float64), made_up])
 
 
 def fixed_edges(network: Network, target: str) -> tuple[FixedPoint, FixedPoint]:

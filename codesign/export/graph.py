@@ -39,7 +39,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 
 from codesign.errors import UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
-from codesign.half_up import accumulator_bits, half_lsb, require_even_ties
+from codesign.half_up import accumulators, half_lsb, require_even_ties
 from codesign.network import (
     Conv,
     ConvTranspose,
@@ -83,25 +83,12 @@ def check_exact(network: Network, target: str) -> None:
     Of an unfitted network the worst that its formats allow decides.
     """
     require_even_ties(network)
-    chip = network.chip
-    bits = accumulator_bits(chip)
-    if bits > _FLOAT32_BITS:
-        widest = next(
-            layer.name
-            for index, layer in enumerate(chip.layers)
-            if accumulator_bits(_upto(chip, index + 1)) == bits
-        )
-        raise UnsupportedLayerError(
-            f"{target}: layer {widest!r} needs accumulators of {bits} bits; ONNX runs in float32, which "
-            f"holds {_FLOAT32_BITS}: give it fewer inputs or bits"
-        )
-
-
-def _upto(chip: Network, count: int) -> Network:
-    layers = chip.layers[:count]
-    names = {layer.name for layer in layers}
-    weights = {name: array for name, array in chip.weights.items() if name.rsplit(".", 1)[0] in names}
-    return Network(chip.input_shape, layers, chip.input_format, None, weights)
+    for name, bits in accumulators(network.chip).items():
+        if bits > _FLOAT32_BITS:
+            raise UnsupportedLayerError(
+                f"{target}: layer {name!r} needs an accumulator of {bits} bits; ONNX runs in float32, which "
+                f"holds {_FLOAT32_BITS}: give it fewer inputs or bits"
+            )
 
 
 @contextlib.contextmanager

@@ -106,7 +106,7 @@ def codes(chip: Network, outputs: NDArray[Any]) -> IntArray:
 
     last = chip.formats[-1]
     values = channels_last(np.asarray(outputs, np.float64))
-    return values if last is None else np.ldexp(values, last.fraction_bits)  # type: ignore[return-value]
+    return values if last is None else np.ldexp(values, last.fraction_bits)
 
 
 def check_encoder(made: Bundle, name: str, computed: NDArray[Any]) -> None:

@@ -74,10 +74,11 @@ def _readme(made: Bundle) -> str:
     scale = fixed.scale if fixed else 1.0
     return f"""# {ENCODER}: QONNX
 
-- `{ENCODER}`: the chip, a `Quant` node at every edge that has a format. Opset 13, IR 8, batch 1, channels first;
-  nodes are named like the layers; shapes and data types are annotated.
+- `{ENCODER}`: the chip, a `Quant` node at every edge that has a format. Opset 13, IR 8, batch 1, channels
+  first; nodes are named like the layers; shapes and data types are annotated.
 {whole}- Read by hls4ml and FINN. onnxruntime alone does not know `Quant`: take `--to onnx` for it.
-- Biases hold half an accumulator LSB where a sum is rounded later, so that half to even gives the chip's half up.
+- Biases hold half an accumulator LSB where a sum is rounded later, so that half to even gives the chip's
+  half up.
 - `vectors/`: {len(made.inputs):,} inputs (codes) and the integers expected. `provenance.json`: checks,
   versions.
 
@@ -93,6 +94,5 @@ fed = (image.transpose(0, 3, 1, 2) if image.ndim == 4 else image).astype("float3
 got = execute_onnx(model, {{"input": fed}})["output"]
 ```
 
-In hls4ml (`codesign export ... --to hls4ml` writes the project itself) and FINN (`--to finn`) other steps come
-before; those targets run them and compare every integer.
+hls4ml and FINN have targets of their own, which compare every integer: `--to hls4ml`, `--to finn`.
 """

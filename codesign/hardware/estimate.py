@@ -25,6 +25,8 @@ __all__ = [
 
 WeightStorage = Literal["reloadable", "constant"]
 Redundancy = Literal["none", "weights", "all"]
+PART = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z"
+"""Names of parts: they stand in paths and scripts of vendor tools."""
 Costs = Mapping[str, NDArray[np.float64]]
 
 COST_UNITS: Mapping[str, str] = {
@@ -79,8 +81,14 @@ class Device:
         for name, allowed in (("weights", get_args(WeightStorage)), ("redundancy", get_args(Redundancy))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.part):
+        if not re.match(PART, self.part):
             raise ConfigError(f"part is a name such as xczu7ev-ffvc1156-2-e, got {self.part!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: technology, clock, and what else is not the default."""
+        plain, default = asdict(self), asdict(Device())
+        always = ("technology", "clock_mhz")
+        return {name: value for name, value in plain.items() if name in always or value != default[name]}
 
     @property
     def period_ns(self) -> float:

@@ -229,9 +229,11 @@ def test_run_refuses_a_folder_that_holds_a_study(made: SimpleNamespace, codesign
     assert contents(made.folder) == before
 
 
-@pytest.mark.parametrize("verb", ["resume", "status", "front", "show", "estimate", "export"])
+@pytest.mark.parametrize("verb", ["resume", "status", "front", "show", "estimate", "export", "verify"])
 def test_a_folder_without_a_study(verb: str, codesign: Call, tmp_path: Path) -> None:
-    rest = {"show": ["14"], "estimate": ["14"], "export": ["14", "--to", "onnx"]}.get(verb, [])
+    rest = {"show": ["14"], "estimate": ["14"], "export": ["14", "--to", "onnx"], "verify": ["14"]}.get(
+        verb, []
+    )
     refused(codesign(verb, tmp_path, *rest), "holds no study", "codesign run")
     if verb != "estimate":
         refused(codesign(verb, tmp_path / "absent", *rest), "holds no study")
@@ -278,7 +280,7 @@ def test_resume_wants_some_designs(made: SimpleNamespace, codesign: Call) -> Non
     refused(codesign("resume", made.folder, "--trials", -5), "--trials", "x>=1")
 
 
-@pytest.mark.parametrize("verb", ["show", "estimate", "export"])
+@pytest.mark.parametrize("verb", ["show", "estimate", "export", "verify"])
 @pytest.mark.parametrize(
     ("given", "words"), [("zz", ("no finished design 'zz'", "codesign status")), ("", ())]
 )
@@ -376,10 +378,16 @@ def test_export_to_what_cannot_be_written(
     made: SimpleNamespace, digest: str, codesign: Call, tmp_path: Path
 ) -> None:
     csv(tmp_path / "plain", "kept")
-    for place in ("plain", "plain/x"):
-        result = codesign("export", made.folder, digest, "--to", "onnx", "--out", tmp_path / place)
-        refused(result, "cannot write the network", "choose a folder that can be written")
-    refused(codesign("export", made.folder, digest, "--to", "verilog"), "'verilog' is not 'onnx'")
+    words = ("export", made.folder, digest, "--to", "onnx")
+    refused(codesign(*words, "--out", tmp_path / "plain"), "no earlier export", "choose another folder")
+    refused(codesign(*words, "--out", tmp_path / "plain/x"), "cannot write", "that can be written")
+    refused(codesign(*words[:-1], "verilog"), "'verilog' is not one of 'onnx', 'qonnx'")
+    refused(codesign(*words, "--backend", "vitis"), "--backend is a choice of --to hls4ml")
+    refused(codesign(*words, "--all-front"), "DIGEST with or without --out, or --all-front alone")
+    refused(codesign("export", made.folder, "--to", "onnx"), "say which design")
+    refused(codesign(*words, "--part", "../up"), "part is a name")
+    refused(codesign(*words, "--interval", 3), "'conv_1' needs 16 cycles")
+    refused(codesign("verify", made.folder, digest, "--form", "keras"), "forms are float, module, onnx")
     assert contents(tmp_path) == {"plain": b"kept"}
 
 

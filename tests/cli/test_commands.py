@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 from qonnx.core.modelwrapper import ModelWrapper
@@ -25,7 +26,7 @@ from codesign.cli.commands import cli
 from codesign.config import stored_config
 from codesign.hardware.estimate import COST_UNITS
 from codesign.metrics import METRICS
-from codesign.network import Network
+from codesign.network import Folding, Network
 from codesign.study import Study
 from codesign.tasks.econt import generate
 
@@ -74,7 +75,7 @@ def test_help_holds_an_example_that_parses(path: tuple[str, ...], codesign: Call
 def test_the_help_of_all_shows_a_way_through_that_parses(codesign: Call) -> None:
     result = codesign("--help")
     lines = [line.strip() for line in result.out.splitlines() if line.startswith("  codesign ")]
-    assert [line.split()[1] for line in lines] == ["run", "front", "export"]
+    assert [line.split()[1] for line in lines] == ["run", "front", "export", "verify"]
     for line in lines:
         name, *arguments = shlex.split(line)[1:]
         cli.commands[name].make_context(name, arguments)
@@ -317,8 +318,12 @@ def test_export_computes_the_same_integers_in_qonnx(
     made: SimpleNamespace, digest: str, tmp_path: Path, codesign: Call
 ) -> None:
     out = tmp_path / "onnx"
-    data = parsed(codesign("export", made.folder, digest, "--to", "onnx", "--out", out, "--json"))
-    assert sorted(Path(file).name for file in data["files"]) == ["autoencoder.onnx", "encoder.onnx"]
+    (data,) = parsed(codesign("export", made.folder, digest, "--to", "qonnx", "--out", out, "--json"))
+    assert {"autoencoder.onnx", "encoder.onnx", "README.md", "provenance.json"} <= set(data["files"])
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert provenance["origin"]["candidate"] == digest
+    assert provenance["origin"]["filters_1"] == 8
+    assert [check["vectors"] for check in data["checks"]] == [656, 64]
     model = ModelWrapper(str(out / "encoder.onnx"))
     network = Network.load(made.folder / "networks" / f"{digest}.json")
     images = generate(16, seed=3).images[..., None]
@@ -332,8 +337,56 @@ def test_export_computes_the_same_integers_in_qonnx(
         found = execute_onnx(model, {given.name: value})[taken.name]
         np.testing.assert_array_equal(np.ldexp(found.reshape(-1), last.fraction_bits), codes.reshape(-1))
     result = codesign("export", made.folder, digest, "--to", "onnx")
-    assert result.out.startswith(str(made.folder / "export" / digest / "onnx"))
-    assert "encoder.onnx" in result.out
+    assert f"onnx: {made.folder / 'export' / digest / 'onnx'}" in result.out
+    assert "encoder.onnx in onnxruntime" in result.out
+
+
+def test_export_of_the_whole_front(made: SimpleNamespace, codesign: Call) -> None:
+    designs = [row["digest"] for row in parsed(codesign("front", made.folder, "--json"))["designs"]]
+    rows = parsed(codesign("export", made.folder, "--all-front", "--to", "onnx", "--json"))
+    assert [row["digest"] for row in rows] == designs
+    for row in rows:
+        assert Path(row["folder"]) == made.folder / "export" / row["digest"] / "onnx"
+        assert [check.get("differ", 0) for check in row["checks"]] == [0, 0]
+
+
+def test_options_of_the_target_reach_the_bundle(
+    made: SimpleNamespace, digest: str, tmp_path: Path, codesign: Call
+) -> None:
+    out = tmp_path / "out"
+    options = ("--clock-mhz", 80, "--weights", "constant", "--pipelined", "--interval", 128, "--vectors", 5)
+    assert codesign("export", made.folder, digest, "--to", "onnx", "--out", out, *options).code == 0
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert provenance["device"]["clock_mhz"] == 80
+    assert provenance["device"]["weights"] == "constant"
+    assert provenance["device"]["pipelined"] is True
+    assert provenance["checks"][0]["vectors"] == 5 + 256
+    assert Network.load(out / "network.json").layers[0].folding == Folding(1, 9)
+
+
+def test_verify_compares_every_form(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    forms = [word for form in ("float", "module", "onnx", "qonnx") for word in ("--form", form)]
+    hops = parsed(codesign("verify", made.folder, digest, *forms, "--vectors", 50, "--json"))
+    assert [hop["form"] for hop in hops] == ["float", "module", "onnx", "qonnx"]
+    assert [hop["status"] for hop in hops] == ["distribution", "equal", "equal", "equal"]
+    result = codesign("verify", made.folder, digest, "--form", "module")
+    assert (result.code, result.err) == (0, "")
+    assert "module" in result.out
+
+
+def test_verify_exits_with_1_where_integers_differ(copy: Path, digest: str, codesign: Call) -> None:
+    assert codesign("export", copy, digest, "--to", "qonnx").code == 0
+    other = codesign("export", copy, digest, "--to", "onnx", "--out", copy / "other")
+    assert other.code == 0
+    place = copy / "export" / digest / "qonnx"
+    model = onnx.load(place / "encoder.onnx")
+    (bias,) = [item for item in model.graph.initializer if item.name == "latent_bias"]
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.25, bias.name))
+    onnx.save(model, place / "encoder.onnx")
+    result = codesign("verify", copy, digest, "--form", "qonnx")
+    assert result.code == 1
+    assert "differs" in result.out
+    assert "export it again" in result.out
 
 
 def test_score(made: SimpleNamespace, digest: str, codesign: Call) -> None:

@@ -199,7 +199,7 @@ def test_what_cannot_be_exact_is_refused(tmp_path: Path) -> None:
     narrow = Network((64,), (Dense("d", 4, **fixed(8)), ReLU("r", rounded(8))), INPUT)
     check(narrow, Device())
     wide = Network((4096,), (Dense("narrow", 4, **fixed(2)), Dense("wide", 2, **fixed(8))), INPUT)
-    with pytest.raises(UnsupportedLayerError, match="qonnx: layer 'wide' needs accumulators of"):
+    with pytest.raises(UnsupportedLayerError, match="qonnx: layer 'wide' needs an accumulator of"):
         check(wide, Device())
     assert not list(tmp_path.iterdir())
 
