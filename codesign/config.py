@@ -41,7 +41,7 @@ class DeviceConfig(_Strict):
     part: str = Field(default=Device().part, pattern=PART.replace("\\Z", "$"))
     weights: WeightStorage = "reloadable"
     redundancy: Redundancy = "none"
-    pipelined: bool = False
+    pipelined: bool = True
 
     def device(self) -> Device:
         """What designs are priced and exported for."""

@@ -5,12 +5,13 @@ inference starts each clock cycle. One register stage follows each convolution o
 in cycles, is the number of layers. Equations, sources and limits: ``docs/hardware-models.md``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.errors import ConfigError
 from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Workload
 from codesign.network import Network
 from hardware_models.technology import Technology, load
@@ -29,11 +30,19 @@ class AsicModel:
     name: ClassVar[str] = "asic"
 
     def price(self, workload: Workload, device: Device) -> Costs:
-        """Costs of many networks at once: the names of ``COST_UNITS`` to arrays of shape ``(n,)``."""
+        """Costs of many networks at once: the names of ``COST_UNITS`` to arrays of shape ``(n,)``.
+
+        Raises
+        ------
+        ConfigError
+            For a device other than a pipelined one with reloadable weights and nothing triplicated.
+        """
+        _require_covered(device)
         return _totals(_stages(workload, load(device.technology), device.clock_mhz), workload, device)
 
     def estimate(self, network: Network, device: Device) -> HardwareEstimate:
         """Cost of one network; raise ``UnsupportedLayerError`` for a layer it cannot price."""
+        _require_covered(device)
         workload, technology = Workload.of([network]), load(device.technology)
         stages = _stages(workload, technology, device.clock_mhz)
         total = {name: values.item() for name, values in _totals(stages, workload, device).items()}
@@ -59,6 +68,15 @@ class AsicModel:
                 for index, layer in enumerate(("input", *workload.names))
             },
             covers=_covers(technology),
+        )
+
+
+def _require_covered(device: Device) -> None:
+    priced = replace(device, weights="reloadable", redundancy="none", pipelined=True)
+    if device != priced:
+        raise ConfigError(
+            "the model 'asic' prices reloadable weights, no redundancy and registers between layers; the "
+            f"device has weights={device.weights!r}, redundancy={device.redundancy!r}, pipelined={device.pipelined}"
         )
 
 

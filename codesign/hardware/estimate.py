@@ -63,8 +63,7 @@ class Device:
         What is triplicated and voted against single-event upsets: ``none``, ``weights`` (their registers) or
         ``all`` (every register).
     pipelined
-        Whether registers split the logic into stages of one clock period; otherwise it is combinational
-        between input and output.
+        Whether registers stand between the layers; otherwise the logic is combinational from input to output.
     """
 
     technology: str = "asic-65nm"
@@ -72,7 +71,7 @@ class Device:
     part: str = "xczu7ev-ffvc1156-2-e"
     weights: WeightStorage = "reloadable"
     redundancy: Redundancy = "none"
-    pipelined: bool = False
+    pipelined: bool = True
 
     def __post_init__(self) -> None:
         """Reject a clock that does not tick, and words that mean nothing."""

@@ -354,12 +354,22 @@ def test_options_of_the_target_reach_the_bundle(
     made: SimpleNamespace, digest: str, tmp_path: Path, codesign: Call
 ) -> None:
     out = tmp_path / "out"
-    options = ("--clock-mhz", 80, "--weights", "constant", "--pipelined", "--interval", 128, "--vectors", 5)
+    options = (
+        "--clock-mhz",
+        80,
+        "--weights",
+        "constant",
+        "--combinational",
+        "--interval",
+        128,
+        "--vectors",
+        5,
+    )
     assert codesign("export", made.folder, digest, "--to", "onnx", "--out", out, *options).code == 0
     provenance = json.loads((out / "provenance.json").read_text())
     assert provenance["device"]["clock_mhz"] == 80
     assert provenance["device"]["weights"] == "constant"
-    assert provenance["device"]["pipelined"] is True
+    assert provenance["device"]["pipelined"] is False
     assert provenance["checks"][0]["vectors"] == 5 + 256
     assert Network.load(out / "network.json").layers[0].folding == Folding(1, 9)
 

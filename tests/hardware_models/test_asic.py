@@ -2,6 +2,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import COST_UNITS, Device, HardwareModel, Workload
+from codesign.hardware.folding import fold
 from codesign.network import Dense, MaxPool, Network, ReLU, Upsample
 from hardware_models.asic import AsicModel
 from hardware_models.technology import load
@@ -201,3 +203,19 @@ def test_an_unknown_technology_lists_those_there_are() -> None:
     device = dataclasses.replace(CHIP, technology="asic-3nm")
     with pytest.raises(ConfigError, match="no technology 'asic-3nm'; there are asic-45nm, asic-65nm"):
         MODEL.estimate(one_dense(), device)
+
+
+@pytest.mark.parametrize(
+    "other", [{"weights": "constant"}, {"redundancy": "weights"}, {"redundancy": "all"}, {"pipelined": False}]
+)
+def test_a_device_the_model_does_not_cover_is_refused(other: dict[str, Any]) -> None:
+    device = dataclasses.replace(CHIP, **other)
+    with pytest.raises(ConfigError, match="the model 'asic' prices reloadable weights"):
+        MODEL.price(Workload.of([one_dense()]), device)
+    with pytest.raises(ConfigError, match=f"{next(iter(other))}="):
+        MODEL.estimate(one_dense(), device)
+
+
+def test_a_folded_network_is_not_priced_as_if_it_were_not() -> None:
+    with pytest.raises(UnsupportedLayerError, match="'code' is folded"):
+        MODEL.estimate(fold(one_dense(), 4), CHIP)
