@@ -9,7 +9,7 @@ from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.space import Candidate
 
-__all__ = ["Evaluation", "Status"]
+__all__ = ["Evaluation", "Reference", "Status"]
 
 Status = Literal["ok", "infeasible", "diverged", "failed", "lost"]
 """``infeasible``: over a budget, never trained. ``diverged``: the loss was not finite. ``failed``: an error.
@@ -105,3 +105,26 @@ class Evaluation:
             (int(step), float(train), float(check)) for step, train, check in values["curve"]
         )
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A design from elsewhere that a front is looked at beside.
+
+    Parameters
+    ----------
+    name
+        What tables and pictures call it.
+    source
+        File it was read from.
+    values
+        Costs, and the metrics that are known, by name.
+    """
+
+    name: str
+    source: str
+    values: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"name": self.name, "source": self.source, "values": dict(self.values)}

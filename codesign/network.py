@@ -22,7 +22,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import NetworkError
+from codesign.errors import NetworkError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint, IntArray
 
 __all__ = [
@@ -39,7 +39,9 @@ __all__ = [
     "Reshape",
     "Shape",
     "Sigmoid",
+    "Thresholds",
     "Upsample",
+    "require_plain",
     "same_padding",
 ]
 
@@ -73,7 +75,7 @@ class Layer:
         return shape
 
     def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Shapes of the arrays this layer is fitted with, by ``weight`` and ``bias``."""
+        """Shapes of the arrays this layer is fitted with, by ``weight``, ``bias`` and so on."""
         return {}
 
 
@@ -140,19 +142,58 @@ class _Affine(Layer):
 
 @dataclass(frozen=True, slots=True)
 class Conv(_Affine):
-    """2-D convolution, square kernel, "same" padding, with bias; ``units`` are the filters."""
+    """2-D convolution, square kernel, with bias; ``units`` are the filters.
+
+    ``padding`` are the zeros before and after: top, left, bottom, right; None is the rule of "same". With
+    ``groups``, each group of filters sees its own part of the channels.
+    """
 
     kernel: int = 3
     stride: int = 1
+    padding: tuple[int, int, int, int] | None = None
+    groups: int = 1
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a "same" convolution over all channels, the form of the search spaces."""
+        return self.padding is None and self.groups == 1
+
+    def pads(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Zeros before and after the rows, and before and after the columns."""
+        if self.padding is None:
+            rows, columns = (same_padding(size, self.kernel, self.stride) for size in shape[:2])
+            return rows, columns
+        top, left, bottom, right = self.padding
+        return (top, bottom), (left, right)
 
     def output_shape(self, shape: Shape) -> Shape:
-        """``(ceil(height / stride), ceil(width / stride), units)``."""
+        """``(ceil(height / stride), ceil(width / stride), units)`` with "same" padding."""
         self._require_image(shape)
-        return (-(-shape[0] // self.stride), -(-shape[1] // self.stride), self.units)
+        self._require_form(shape)
+        sizes = [
+            (size + sum(pads) - self.kernel) // self.stride + 1
+            for size, pads in zip(shape, self.pads(shape), strict=False)
+        ]
+        if min(sizes) < 1:
+            raise NetworkError(
+                f"layer {self.name!r} has a kernel of {self.kernel}, which does not fit its input {shape} "
+                f"with the padding {self.padding}"
+            )
+        return (sizes[0], sizes[1], self.units)
 
     def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Kernel ``(k, k, in, out)`` and bias ``(out,)``."""
-        return {"weight": (self.kernel, self.kernel, shape[2], self.units), "bias": (self.units,)}
+        """Kernel ``(k, k, in / groups, out)`` and bias ``(out,)``."""
+        kernel = (self.kernel, self.kernel, shape[2] // self.groups, self.units)
+        return {"weight": kernel, "bias": (self.units,)}
+
+    def _require_form(self, shape: Shape) -> None:
+        if self.padding is not None and min(self.padding) < 0:
+            raise NetworkError(f"layer {self.name!r} has the padding {self.padding}; it cannot be negative")
+        if self.groups < 1 or shape[2] % self.groups or self.units % self.groups:
+            raise NetworkError(
+                f"layer {self.name!r} has {self.groups} groups, which must divide its {shape[2]} channels "
+                f"and its {self.units} filters"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +232,15 @@ class Dense(_Affine):
 
 @dataclass(frozen=True, slots=True)
 class MaxPool(Layer):
-    """Maximum over ``size`` x ``size`` windows, "same" padding."""
+    """Maximum over ``size`` x ``size`` windows; ``partial`` keeps those that reach over the edge."""
 
     size: int = 2
+    partial: bool = True
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Height and width divided by ``size``, rounded up."""
-        return (-(-shape[0] // self.size), -(-shape[1] // self.size), shape[2])
+        """Height and width divided by ``size``, rounded up if partial windows are kept, else down."""
+        over = self.size - 1 if self.partial else 0
+        return ((shape[0] + over) // self.size, (shape[1] + over) // self.size, shape[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +284,52 @@ class ReLU(Layer):
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds(Layer):
+    """An activation of any monotone form: ``first + step * (number of thresholds that are reached)``.
+
+    A channel of value ``x`` reaches threshold ``t`` if ``sign * x >= t``, in integers; the channel's
+    ``sign`` is 1, or -1 where the activation falls. Normalisation, bias, scales that are no power of two and
+    rounding all go into the thresholds (Umuroglu et al., FINN, arXiv:1612.07119, section 4.2.2).
+
+    Parameters
+    ----------
+    output
+        Format of ``first + step * n``.
+    thresholds
+        Format of the thresholds; it has the fraction bits of the input.
+    count
+        Thresholds of each channel; they ascend.
+    first, step
+        Code below all thresholds, and between two of them (2 for the values -1 and 1).
+    """
+
+    output: FixedPoint
+    thresholds: FixedPoint
+    count: int
+    first: int = 0
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        """Reject codes outside the format."""
+        last = self.first + self.step * self.count
+        low, high = min(self.first, last), max(self.first, last)
+        if self.count < 1 or not (self.output.minimum <= low and high <= self.output.maximum):
+            raise NetworkError(
+                f"layer {self.name!r} has {self.count} thresholds and codes {low} to {high}; it needs at "
+                f"least one threshold and codes in {self.output.minimum} to {self.output.maximum}"
+            )
+
+    @property
+    def sign(self) -> FixedPoint:
+        """Format of the signs."""
+        return FixedPoint(1, 0)
+
+    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Thresholds ``(channels, count)`` and sign ``(channels,)``."""
+        return {"thresholds": (shape[-1], self.count), "sign": (shape[-1],)}
+
+
+@dataclass(frozen=True, slots=True)
 class Sigmoid(Layer):
     """Logistic function; float only."""
 
@@ -254,9 +343,12 @@ LAYER_KINDS: Mapping[str, type[Layer]] = {
     "flatten": Flatten,
     "reshape": Reshape,
     "relu": ReLU,
+    "thresholds": Thresholds,
     "sigmoid": Sigmoid,
 }
 _KIND_OF = {layer: kind for kind, layer in LAYER_KINDS.items()}
+_LEFT_OUT = {"padding": None, "groups": 1, "partial": True}
+"""Values that the JSON of a layer does not say: those of networks older than the fields."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,7 +368,8 @@ class Network:
         in float. None means all.
     weights
         ``"<layer>.weight"`` and ``"<layer>.bias"`` to arrays: integer codes where the layer has formats,
-        real values where it has none. Empty until fitted.
+        real values where it has none; for ``Thresholds``, ``"<layer>.thresholds"`` and ``"<layer>.sign"``.
+        Empty until fitted.
 
     Raises
     ------
@@ -321,10 +414,14 @@ class Network:
             return {}
         if set(self.weights) != set(expected):
             raise NetworkError(f"weights are {sorted(self.weights)}, expected {sorted(expected)}")
-        return {
+        checked = {
             name: _checked_array(name, self.weights[name], shape, fixed)
             for name, (shape, fixed) in expected.items()
         }
+        for layer in self.layers:
+            if isinstance(layer, Thresholds):
+                _require_steps(layer.name, checked)
+        return checked
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -400,7 +497,12 @@ class Network:
                 if layer.output is None or before is None:
                     return rectified
                 return layer.output.requantise(cast(IntArray, rectified), before.fraction_bits)
+            case Thresholds():
+                return self._thresholds(layer, cast(IntArray, value))
             case MaxPool():
+                if not layer.partial:
+                    value = value[:, : value.shape[1] // layer.size * layer.size]
+                    value = value[:, :, : value.shape[2] // layer.size * layer.size]
                 return _max_pool(value, layer.size)
             case Upsample():
                 return value.repeat(layer.size, axis=1).repeat(layer.size, axis=2)
@@ -418,7 +520,7 @@ class Network:
         bias = self.weights[f"{layer.name}.bias"]
         real = value.astype(np.float64)
         if isinstance(layer, Conv):
-            total = _conv(real, weight, layer.stride)
+            total = _conv(real, weight, layer)
         elif isinstance(layer, ConvTranspose):
             total = _conv_transpose(real, weight, layer.stride)
         else:
@@ -426,6 +528,13 @@ class Network:
         if before is None or layer.weight is None:
             return total + bias
         return total.astype(np.int64) + (cast(IntArray, bias) << _bias_shift(layer, before))
+
+    def _thresholds(self, layer: Thresholds, value: IntArray) -> IntArray:
+        signed = value * self.weights[f"{layer.name}.sign"]
+        reached = np.empty_like(signed)
+        for channel, thresholds in enumerate(self.weights[f"{layer.name}.thresholds"]):
+            reached[..., channel] = np.searchsorted(thresholds, signed[..., channel], side="right")
+        return layer.first + layer.step * reached
 
     def codes(self, inputs: NDArray[Any]) -> Array:
         """Output of the chip part: integer codes of a quantised network, real values of a float one.
@@ -527,6 +636,27 @@ class Network:
         return (type(self), args)
 
 
+def require_plain(network: Network, user: str) -> None:
+    """Raise ``UnsupportedLayerError`` for a layer of a form that only imported networks have.
+
+    These are thresholds, groups, padding other than "same" and pooling that crops: the interpreter and the
+    hardware models take them, ``user`` does not.
+    """
+    for layer in network.layers:
+        if isinstance(layer, Conv) and not layer.plain:
+            form = f"padding {layer.padding}" if layer.groups == 1 else f"{layer.groups} groups"
+        elif isinstance(layer, MaxPool) and not layer.partial:
+            form = "windows cropped at the edge"
+        elif isinstance(layer, Thresholds):
+            form = "thresholds"
+        else:
+            continue
+        raise UnsupportedLayerError(
+            f"{user}: layer {layer.name!r} has {form}, as only imported networks have; they are priced and "
+            "simulated, not trained or exported"
+        )
+
+
 def _last(steps: Iterator[tuple[str, Array]]) -> Array:
     return deque(steps, maxlen=1)[0][1]
 
@@ -544,6 +674,13 @@ def _edge_format(layer: Layer, shape: Shape, before: FixedPoint | None) -> Fixed
     if isinstance(layer, ReLU) and layer.output is not None:
         if before is None:
             raise NetworkError(f"layer {layer.name!r} rounds to fixed point but its input is float")
+        return layer.output
+    if isinstance(layer, Thresholds):
+        if before is None or before.fraction_bits != layer.thresholds.fraction_bits:
+            raise NetworkError(
+                f"layer {layer.name!r} has thresholds in {layer.thresholds}; its input, in {before}, must have "
+                "as many fraction bits"
+            )
         return layer.output
     return None if isinstance(layer, Sigmoid) else before
 
@@ -595,15 +732,26 @@ def _checked_array(name: str, array: NDArray[Any], shape: Shape, fixed: FixedPoi
     return checked
 
 
-def _conv(value: FloatArray, weight: FloatArray, stride: int) -> FloatArray:
-    kernel = weight.shape[0]
-    pads = [same_padding(size, kernel, stride) for size in value.shape[1:3]]
-    padded = np.pad(value, [(0, 0), *pads, (0, 0)])
-    height, width = (-(-size // stride) for size in value.shape[1:3])
-    total = np.zeros((len(value), height, width, weight.shape[3]))
-    for row, column in product(range(kernel), repeat=2):
-        window = padded[:, row : row + stride * height : stride, column : column + stride * width : stride]
-        total += window[:, :height, :width] @ weight[row, column]
+def _require_steps(name: str, weights: Mapping[str, Array]) -> None:
+    thresholds, sign = weights[f"{name}.thresholds"], weights[f"{name}.sign"]
+    if (np.diff(thresholds, axis=1) < 0).any() or not np.isin(sign, (-1, 1)).all():
+        raise NetworkError(
+            f"layer {name!r} needs thresholds that ascend in each channel, and signs of 1 or -1"
+        )
+
+
+def _conv(value: FloatArray, weight: FloatArray, layer: Conv) -> FloatArray:
+    stride, shape = layer.stride, value.shape[1:]
+    padded = np.pad(value, [(0, 0), *layer.pads(shape), (0, 0)])
+    height, width, _ = layer.output_shape(shape)
+    total = np.zeros((len(value), height, width, layer.units))
+    inner, outer = shape[2] // layer.groups, layer.units // layer.groups
+    for group in range(layer.groups):
+        seen = padded[..., group * inner : (group + 1) * inner]
+        made = slice(group * outer, (group + 1) * outer)
+        for row, column in product(range(layer.kernel), repeat=2):
+            window = seen[:, row : row + stride * height : stride, column : column + stride * width : stride]
+            total[..., made] += window[:, :height, :width] @ weight[row, column, :, made]
     return total
 
 
@@ -633,6 +781,9 @@ def _layer_to_dict(layer: Layer) -> dict[str, Any]:
         values["folding"] = asdict(values["folding"])
     else:
         values.pop("folding", None)
+    for name, usual in _LEFT_OUT.items():
+        if name in values and values[name] == usual:
+            del values[name]
     plain = {
         name: value.to_dict()
         if isinstance(value, FixedPoint)
@@ -649,11 +800,12 @@ def _layer_from_dict(data: Mapping[str, Any]) -> Layer:
     kind = values.pop("kind", None)
     if kind not in LAYER_KINDS:
         raise NetworkError(f"layer kind is one of {sorted(LAYER_KINDS)}, got {kind!r}")
-    for name in ("weight", "bias", "output"):
+    for name in ("weight", "bias", "output", "thresholds"):
         if values.get(name) is not None:
             values[name] = FixedPoint.from_dict(values[name])
     if "folding" in values:
         values["folding"] = Folding(**values["folding"])
-    if "shape" in values:
-        values["shape"] = tuple(values["shape"])
+    for name in ("shape", "padding"):
+        if name in values:
+            values[name] = tuple(values[name])
     return LAYER_KINDS[kind](**values)

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.evaluation import Evaluation
+from codesign.evaluation import Evaluation, Reference
 from codesign.objectives import Objective
 
 __all__ = ["Front", "adrs", "hypervolume", "non_dominated"]
@@ -149,7 +149,9 @@ class Front:
         """One flat dictionary a design: what it is, its values, and their ratios to a baseline's."""
         return [_row(evaluation, baseline) for evaluation in self.evaluations]
 
-    def to_dict(self, baseline: Evaluation | None = None) -> dict[str, Any]:
+    def to_dict(
+        self, baseline: Evaluation | None = None, references: Sequence[Reference] = ()
+    ) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
             "objectives": [goal.to_dict() for goal in self.objectives],
@@ -157,6 +159,7 @@ class Front:
             "hypervolume": self.hypervolume,
             "baseline": _row(baseline, None) if baseline else None,
             "designs": self.rows(baseline),
+            **({"references": [each.to_dict() for each in references]} if references else {}),
         }
 
 

@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from codesign.evaluation import Evaluation
+from codesign.evaluation import Evaluation, Reference
 from codesign.objectives import Objective
 from codesign.pareto import Front
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["front_figure", "front_html", "png"]
 
 OFFLINE = {"displaylogo": False, "showSendToCloud": False, "modeBarButtonsToRemove": ["sendDataToCloud"]}
+MIDDLE = 0.5
 FRONT, OTHER, REFERENCE = "#c1121f", "#8d99ae", "#003049"
 
 
@@ -25,6 +27,7 @@ def front_figure(
     front: Front,
     baseline: Evaluation | None = None,
     units: Mapping[str, str] | None = None,
+    references: Sequence[Reference] = (),
 ) -> "Figure":
     """One panel a cost: the first objective over each of the others.
 
@@ -38,6 +41,8 @@ def front_figure(
         Drawn as a star.
     units
         Units of the values by name.
+    references
+        Drawn as diamonds with their names, where both values are known.
     """
     from matplotlib.figure import Figure
 
@@ -45,7 +50,30 @@ def front_figure(
     figure = Figure(figsize=(1.0 + 5.4 * len(costs), 4.6), layout="constrained")
     for axes, cost in zip(np.ravel(figure.subplots(1, len(costs), squeeze=False)), costs, strict=True):
         _panel(axes, history, front, baseline, (front.objectives[0], cost), units or {})
+        _mark(axes, references, cost.name, front.objectives[0].name)
     return figure
+
+
+def _mark(axes: "Axes", references: Sequence[Reference], cost: str, score: str) -> None:
+    for each in _placed(references, cost, score):
+        point = each.values[cost], each.values[score]
+        axes.scatter(*point, marker="D", s=40, color=REFERENCE, zorder=4)
+        right = axes.transAxes.inverted().transform(axes.transData.transform(point))[0] > MIDDLE
+        axes.annotate(
+            each.name,
+            point,
+            (-7 if right else 7, -9),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            fontsize=8,
+            color=REFERENCE,
+            parse_math=False,
+        )
+
+
+def _placed(references: Sequence[Reference], cost: str, score: str) -> list[Reference]:
+    """Those of which both values are known."""
+    return [each for each in references if cost in each.values and score in each.values]
 
 
 def _panel(
@@ -119,6 +147,7 @@ def front_html(
     front: Front,
     baseline: Evaluation | None = None,
     units: Mapping[str, str] | None = None,
+    references: Sequence[Reference] = (),
 ) -> str:
     """A page with the same picture to zoom and hover; it holds all it needs and works offline."""
     import plotly.graph_objects as go
@@ -159,6 +188,20 @@ def front_html(
                 marker=marker,
                 line={"shape": "hv" if goal.sense == "min" else "vh", "width": 1},
                 hovertext=[_hover(evaluation, front.objectives, units) for evaluation in members],
+                hoverinfo="text",
+            )
+            figure.add_trace(trace, 1, column)
+        placed = _placed(references, cost, score)
+        if placed:
+            trace = go.Scatter(
+                x=[each.values[cost] for each in placed],
+                y=[each.values[score] for each in placed],
+                name="references",
+                legendgroup="references",
+                showlegend=column == 1,
+                mode="markers",
+                marker={"color": REFERENCE, "size": 10, "symbol": "diamond"},
+                hovertext=[f"<b>{escape(each.name)}</b><br>{escape(each.source)}" for each in placed],
                 hoverinfo="text",
             )
             figure.add_trace(trace, 1, column)

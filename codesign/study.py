@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import CodesignError, ConfigError, StoreError, UnsupportedLayerError
-from codesign.evaluation import Evaluation, Status
+from codesign.evaluation import Evaluation, Reference, Status
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.export import exporter
 from codesign.export.bundle import vectors
@@ -290,6 +290,17 @@ class Study:
         limit = goal.sign * bound - NEAR * abs(bound)
         return bound, [e for e in self.evaluations if e.ok and goal.sign * e.value(goal.name) >= limit]
 
+    @property
+    def references(self) -> list[Reference]:
+        """Designs from elsewhere that the front is shown beside."""
+        return [Reference(**each) for each in self.meta.get("references", [])]
+
+    def add_reference(self, reference: Reference) -> None:
+        """Show the front beside another design from now on; one of the same name is replaced."""
+        kept = [each for each in self.references if each.name != reference.name]
+        self.store.set_meta("references", [each.to_dict() for each in (*kept, reference)])
+        self.meta = self.store.meta()
+
     def front(self) -> Front:
         """The designs that none dominates."""
         return Front.of(self.evaluations, self.objectives)
@@ -309,7 +320,7 @@ class Study:
         """The front and everything evaluated, as a Matplotlib figure."""
         from codesign.plotting import front_figure
 
-        return front_figure(self.evaluations, self.front(), self.baseline, self.units)
+        return front_figure(self.evaluations, self.front(), self.baseline, self.units, self.references)
 
     def save_front(self) -> list[Path]:
         """Write ``front.csv``, ``front.json``, ``front.png`` and ``front.html`` into the folder."""
@@ -318,9 +329,9 @@ class Study:
         front, baseline = self.front(), self.baseline
         contents: dict[str, str | bytes] = {
             "front.csv": _csv(front.rows(baseline)),
-            "front.json": json.dumps(front.to_dict(baseline), indent=1),
+            "front.json": json.dumps(front.to_dict(baseline, self.references), indent=1),
             "front.png": png(self.plot()),
-            "front.html": front_html(self.evaluations, front, baseline, self.units),
+            "front.html": front_html(self.evaluations, front, baseline, self.units, self.references),
         }
         for name, content in contents.items():
             write_file(self.folder / name, content)

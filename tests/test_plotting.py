@@ -13,7 +13,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from codesign.evaluation import Evaluation, Status
+from codesign.evaluation import Evaluation, Reference, Status
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.pareto import Front
@@ -206,3 +206,19 @@ def test_drawing_opens_no_window_and_keeps_no_figure() -> None:
 
     front_figure(HISTORY, Front.of(HISTORY, TWO))
     assert plt.get_fignums() == []
+
+
+def test_references_are_marked_where_both_values_are_known() -> None:
+    front = Front.of(HISTORY, THREE)
+    score, first, second = (goal.name for goal in THREE)
+    known = Reference("a $net_work$ <b>", "a.onnx", {score: 2.0, first: 5.0})
+    unknown = Reference("unscored", "b.onnx", {first: 5.0, second: 5.0})
+    left, right = panels(front_figure(HISTORY, front, None, UNITS, [known, unknown]))
+    assert [text.get_text() for text in left.texts].count(known.name) == 1
+    assert "unscored" not in [text.get_text() for axes in (left, right) for text in axes.texts]
+    assert known.name not in [text.get_text() for text in right.texts]
+    png(front_figure(HISTORY, front, None, UNITS, [known]))
+    data, _ = traces(front_html(HISTORY, front, None, UNITS, [known, unknown]))
+    (mark,) = [trace for trace in data if trace["name"] == "references"]
+    assert mark["x"] == [5.0]
+    assert mark["hovertext"] == ["<b>a $net_work$ &lt;b&gt;</b><br>a.onnx"]

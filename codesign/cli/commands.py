@@ -266,7 +266,9 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
                     inputs = _samples(task, VECTORS)
                     exported.append(study.export(evaluation.candidate.digest, target, inputs=inputs))
         if as_json:
-            _print_json({"folder": str(study.folder), **study.front().to_dict(study.baseline)})
+            _print_json(
+                {"folder": str(study.folder), **study.front().to_dict(study.baseline, study.references)}
+            )
             return
         print_front(study)
         if study.note:
@@ -355,9 +357,56 @@ def front(folder: str, as_json: bool) -> None:
     study = Study.read(folder)
     with study.store:
         if as_json:
-            _print_json({"folder": str(study.folder), **study.front().to_dict(study.baseline)})
+            _print_json(
+                {"folder": str(study.folder), **study.front().to_dict(study.baseline, study.references)}
+            )
         else:
             print_front(study)
+
+
+@cli.command(epilog="Example: codesign reference runs/demo jets.onnx --value emd=1.9 --name 'jet tagger'")
+@click.argument("folder", type=click.Path())
+@click.argument("source", type=click.Path())
+@click.option("--name", help="What tables and pictures call it.  [default: name of the file]")
+@click.option("--value", "values", multiple=True, help="A metric that is known, such as emd=1.9; may repeat.")
+@_json_option
+def reference(folder: str, source: str, name: str | None, values: tuple[str, ...], as_json: bool) -> None:
+    """Show the front beside a network from elsewhere.
+
+    SOURCE is a QONNX file or a JSON file with a network. It is priced as the study's designs are; metrics that
+    the study trades have to be given, for its data are not known here. One of the same name is replaced.
+    """
+    from codesign import catalogue
+    from codesign.cli.view import print_front
+    from codesign.evaluation import Reference
+    from codesign.study import Study
+
+    study = Study.open(folder)
+    with study.store:
+        network, _, _ = _priced(source, None, "econt")
+        model = catalogue.hardware_model(study.meta["model"])
+        known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
+        study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
+        study.save_front()
+        if as_json:
+            _print_json([each.to_dict() for each in study.references])
+        else:
+            print_front(study)
+
+
+def _metrics(study: "Study", given: tuple[str, ...]) -> dict[str, float]:
+    """Metrics of the study's task from ``name=value``."""
+    metrics = study.meta["task"]["metrics"]
+    found = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"--value is name=number, such as emd=1.9; got {text!r}") from None
+        if name not in metrics or not math.isfinite(found[name]):
+            raise ConfigError(f"--value gives one of {', '.join(metrics)} a finite value; got {text!r}")
+    return found
 
 
 @cli.command(epilog="Example: codesign show runs/demo 143a5a8b")
@@ -397,8 +446,8 @@ def estimate(
 ) -> None:
     """Predicted cost of a design.
 
-    SOURCE is the folder of a study (then DIGEST says which design), or a JSON file with a candidate of
-    --space or with a network.
+    SOURCE is the folder of a study (then DIGEST says which design), a QONNX file (.onnx), or a JSON file with
+    a candidate of --space or with a network.
     """
     from codesign import catalogue
     from codesign.cli.view import print_estimate
@@ -427,6 +476,8 @@ def _priced(source: str, digest: str | None, space: str) -> "tuple[Network, Devi
         return _priced_design(source, digest)
     if digest is not None:
         raise ConfigError(f"{source} is no folder of a study, so it has no design {digest!r}; leave that out")
+    if source.endswith(".onnx"):
+        return _imported(source), Device(), "asic"
     data = _read_json(source)
     if isinstance(data, dict) and "codesign_network" in data:
         return Network.load(source), Device(), "asic"
@@ -436,6 +487,16 @@ def _priced(source: str, digest: str | None, space: str) -> "tuple[Network, Devi
         return definition.build(definition.SPACE.candidate(values)), Device(), "asic"
     except SpaceError as error:
         raise SpaceError(f"{source}: {error}") from error
+
+
+def _imported(source: str) -> "Network":
+    """Network of a QONNX file; what is worth knowing of it is said on the side."""
+    from codesign.importing import read_qonnx
+
+    found = read_qonnx(source)
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    return found.network
 
 
 def _priced_design(folder: str, digest: str | None) -> "tuple[Network, Device, str]":

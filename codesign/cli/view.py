@@ -308,6 +308,9 @@ def _front_table(study: Study, narrow: bool) -> Table:
         number = "base" if narrow else "baseline"
         row = {"number": number, "digest": baseline.candidate.digest, **values}
         table.add_row(*_cells(row, names, [], narrow), *["" for _ in compared])
+    for reference in study.references:
+        row = {"number": "ref", "digest": reference.name, **reference.values}
+        table.add_row(*map(escape, _cells(row, names, [], narrow)), *["" for _ in compared])
     return table
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from codesign.errors import NetworkError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
-from codesign.network import Conv, Dense, Flatten, MaxPool, Network, ReLU
+from codesign.network import Conv, Dense, Flatten, MaxPool, Network, ReLU, Thresholds
 
 __all__ = ["FLOAT_BITS", "Workload", "effective_bops"]
 
@@ -35,7 +35,7 @@ class Workload:
     fan_in
         Products in each sum, padding counted.
     weights, biases
-        Parameters of the layer.
+        Parameters of the layer; where the activation is one of thresholds, ``biases`` are these.
     weight_bits, bias_bits, input_bits
         Widths of what is multiplied and added.
     accumulator_bits
@@ -111,7 +111,7 @@ class Workload:
         Raises
         ------
         UnsupportedLayerError
-            For a layer that is no convolution, dense, ReLU, pooling or flatten.
+            For a layer that is no convolution, dense, ReLU, thresholds, pooling or flatten.
         """
         rows = [_rows(network.chip) for network in networks]
         width = max((len(row) for row in rows), default=0)
@@ -147,6 +147,11 @@ def _rows(chip: Network) -> list[dict[str, int | str]]:
     for layer, before, after, given, made in edges:
         size = int(np.prod(after))
         if isinstance(layer, Conv | Dense):
+            if layer.reuse_factor(before) > 1:
+                raise UnsupportedLayerError(
+                    f"layer {layer.name!r} is folded; what is priced here has a multiplier for every product: "
+                    "price codesign.hardware.folding.unfolded(network)"
+                )
             weights = int(np.prod(layer.weight_shapes(before)["weight"]))
             rows.append(
                 {
@@ -169,12 +174,19 @@ def _rows(chip: Network) -> list[dict[str, int | str]]:
             )
         elif isinstance(layer, ReLU) and rows and not rows[-1]["activations"]:
             rows[-1] |= {"activations": size, "activation_bits": _width(made)}
+        elif isinstance(layer, Thresholds) and rows and not rows[-1]["activations"]:
+            rows[-1] |= {
+                "activations": size,
+                "activation_bits": _width(made),
+                "biases": before[-1] * layer.count,
+                "bias_bits": layer.thresholds.width,
+            }
         elif isinstance(layer, MaxPool) and rows and not rows[-1]["pooled"]:
             rows[-1] |= {"pooled": size, "pool_size": layer.size**2, "outputs": size}
         elif not isinstance(layer, Flatten):
             raise UnsupportedLayerError(
                 f"layer {layer.name!r} ({type(layer).__name__}) cannot be priced here: the chip takes "
-                "convolutions and dense layers, each followed by at most one ReLU and one pooling; move it "
+                "convolutions and dense layers, each followed by at most one activation and one pooling; move it "
                 "behind chip_layers"
             )
     return rows

@@ -391,6 +391,21 @@ def test_export_to_what_cannot_be_written(
     assert contents(tmp_path) == {"plain": b"kept"}
 
 
+@pytest.mark.parametrize("value", ["emd", "emd=x", "emd=nan", "area_um2=5", "=1"])
+def test_reference_with_a_value_that_says_nothing(value: str, copy: Path, codesign: Call) -> None:
+    network = next((copy / "networks").glob("*.json"))
+    before = contents(copy)["study.sqlite"]
+    refused(codesign("reference", copy, network, "--value", value), "--value", repr(value))
+    assert contents(copy)["study.sqlite"] == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not onnx", b"\x08\x07"])
+def test_estimate_of_what_is_no_qonnx(content: bytes, tmp_path: Path, codesign: Call) -> None:
+    (tmp_path / "x.onnx").write_bytes(content)
+    refused(codesign("estimate", tmp_path / "x.onnx"), "x.onnx")
+    refused(codesign("estimate", tmp_path / "absent.onnx"), "absent.onnx")
+
+
 def limited(kilobytes: int, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """Run with no room for files above a size, as on a full disk."""
     words = [sys.executable, "-m", "codesign.cli", *map(str, arguments)]

@@ -374,6 +374,31 @@ def test_options_of_the_target_reach_the_bundle(
     assert Network.load(out / "network.json").layers[0].folding == Folding(1, 9)
 
 
+def test_a_quantised_network_from_elsewhere_is_priced_and_stands_beside_the_front(
+    copy: Path, digest: str, codesign: Call
+) -> None:
+    out = copy / "export" / digest / "qonnx"
+    assert codesign("export", copy, digest, "--to", "qonnx").code == 0
+    own = parsed(codesign("estimate", copy, digest, "--json"))
+    there = parsed(codesign("estimate", out / "encoder.onnx", "--json"))
+    for name in (*COST_UNITS, "effective_bops"):
+        assert there[name] == own[name]
+    words = ("reference", copy, out / "encoder.onnx")
+    assert parsed(codesign(*words, "--json")) == [
+        {"name": "encoder", "source": "encoder.onnx", "values": {name: own[name] for name in COST_UNITS}}
+    ]
+    result = codesign(*words, "--value", "emd=1.25", "--name", "theirs")
+    assert result.code == 0
+    assert "theirs" in result.out
+    rows = parsed(codesign("front", copy, "--json"))["references"]
+    assert [row["name"] for row in rows] == ["encoder", "theirs"]
+    assert rows[1]["values"]["emd"] == 1.25
+    assert "theirs" in (copy / "front.html").read_text()
+    assert codesign(*words, "--value", "emd=1.5", "--name", "theirs").code == 0
+    rows = parsed(codesign("front", copy, "--json"))["references"]
+    assert [row["values"].get("emd") for row in rows] == [None, 1.5]
+
+
 def test_verify_compares_every_form(made: SimpleNamespace, digest: str, codesign: Call) -> None:
     forms = [word for form in ("float", "module", "onnx", "qonnx") for word in ("--form", form)]
     hops = parsed(codesign("verify", made.folder, digest, *forms, "--vectors", 50, "--json"))
