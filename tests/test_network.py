@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from codesign.errors import NetworkError
+from codesign.errors import NetworkError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 from codesign.network import (
     Conv,
@@ -24,9 +24,12 @@ from codesign.network import (
     ReLU,
     Reshape,
     Sigmoid,
+    Thresholds,
     Upsample,
+    require_plain,
     same_padding,
 )
+from codesign.training.build import build
 
 WEIGHT = FixedPoint(0, 5)
 INPUT = FixedPoint(1, 7, signed=False)
@@ -234,3 +237,116 @@ def test_weights_out_of_format_are_refused(value: NDArray[Any], message: str) ->
     network = with_random_weights(baseline())
     with pytest.raises(NetworkError, match=message):
         network.with_weights({**network.weights, "conv.weight": value})
+
+
+def test_networks_of_before_keep_their_digests() -> None:
+    """Written by the version that knew neither padding nor groups nor cropped pooling."""
+    layers: tuple[Layer, ...] = (
+        Conv("conv", 8, stride=2, weight=WEIGHT, bias=WEIGHT),
+        ReLU("relu", LATENT),
+        MaxPool("pool"),
+        Flatten("flat"),
+        Dense("latent", 16, weight=WEIGHT, bias=WEIGHT),
+    )
+    digest = Network((8, 8, 1), layers, INPUT).digest
+    assert digest == "8f4e7b89e06dab3b638b2b42048ea5a15bdd058055fef8e2ad93b19e2d4528d7"
+
+
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 1, 1, 1), (2, 0, 1, 3)])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_padded_and_grouped_convolutions_equal_torch(
+    padding: tuple[int, int, int, int], groups: int, stride: int
+) -> None:
+    images = np.random.default_rng(0).normal(size=(3, 6, 7, 4))
+    layer = Conv("c", 8, kernel=3, stride=stride, padding=padding, groups=groups)
+    network = with_random_weights(Network((6, 7, 4), (layer,)))
+    top, left, bottom, right = padding
+    kernels = torch.from_numpy(network.weights["c.weight"].transpose(3, 2, 0, 1).copy())
+    padded = functional.pad(to_torch(images), (left, right, top, bottom))
+    expected = to_numpy(functional.conv2d(padded, kernels, stride=stride, groups=groups))
+    assert network.output_shape == expected.shape[1:]
+    assert network.predict(images) == pytest.approx(expected + network.weights["c.bias"], abs=1e-12)
+    assert Network.from_dict(json.loads(json.dumps(network.to_dict()))) == network
+
+
+@pytest.mark.parametrize("size", [2, 5, 7])
+def test_cropped_pooling_equals_torch(size: int) -> None:
+    images = np.random.default_rng(0).normal(size=(3, size, size + 1, 2))
+    network = Network(images.shape[1:], (MaxPool("p", 2, partial=False),))
+    assert np.array_equal(network.predict(images), to_numpy(functional.max_pool2d(to_torch(images), 2)))
+    assert Network.from_dict(network.to_dict()) == network
+
+
+def staircase(first: int = -1, step: int = 1) -> Network:
+    layer = Thresholds("t", FixedPoint(3, 0), FixedPoint(4, 1), 3, first, step)
+    weights = {"t.thresholds": np.array([[-6, 0, 5], [2, 2, 9]]), "t.sign": np.array([1, -1])}
+    return Network((2,), (layer,), FixedPoint(3, 1)).with_weights(weights)
+
+
+@pytest.mark.parametrize(("first", "step"), [(-1, 1), (-3, 2), (4, -1)])
+def test_thresholds_count_what_is_reached(first: int, step: int) -> None:
+    network = staircase(first, step)
+    for code in range(-16, 16):
+        counted = [sum(code >= t for t in (-6, 0, 5)), sum(-code >= t for t in (2, 2, 9))]
+        assert network.codes(np.full((1, 2), code / 2)).tolist() == [[first + step * n for n in counted]]
+
+
+def test_thresholds_are_kept_in_json_and_pickles() -> None:
+    network = staircase()
+    for copy in (
+        Network.from_dict(json.loads(json.dumps(network.to_dict()))),
+        pickle.loads(pickle.dumps(network)),
+    ):
+        assert copy == network
+        assert copy.digest == network.digest
+    assert staircase(-2) != network
+
+
+IMPORTED_FORMS = {
+    "padding": Network((8, 8, 1), (Conv("c", 4, padding=(0, 0, 0, 0)),)),
+    "groups": Network((8, 8, 2), (Conv("c", 4, groups=2),)),
+    "cropped": Network((5, 5, 1), (MaxPool("c", 2, partial=False),)),
+    "thresholds": Network((2,), (Thresholds("c", FixedPoint(3, 0), FixedPoint(4, 1), 3),), FixedPoint(3, 1)),
+}
+
+
+@pytest.mark.parametrize("form", IMPORTED_FORMS)
+def test_forms_of_imported_networks_are_not_trained(form: str) -> None:
+    with pytest.raises(UnsupportedLayerError, match=f"the user: layer 'c' has .*{form}"):
+        require_plain(IMPORTED_FORMS[form], "the user")
+    with pytest.raises(UnsupportedLayerError, match="training: layer 'c'"):
+        build(IMPORTED_FORMS[form])
+    require_plain(baseline(), "the user")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Network((8, 8, 3), (Conv("c", 4, groups=2),)), "'c' has 2 groups.* 3 channels"),
+        (lambda: Network((2, 2, 1), (Conv("c", 4, padding=(0, 0, 0, 0)),)), "'c' has a kernel of 3.*not fit"),
+        (lambda: Network((8, 8, 1), (Conv("c", 4, padding=(0, -1, 0, 0)),)), "cannot be negative"),
+        (lambda: staircase(6), "'t' has 3 thresholds and codes 6 to 9"),
+        (
+            lambda: Network(
+                (2,), (Thresholds("t", FixedPoint(3, 0), FixedPoint(4, 2), 3),), FixedPoint(3, 1)
+            ),
+            "'t' has thresholds in .*as many fraction bits",
+        ),
+        (
+            lambda: staircase().with_weights(
+                {"t.thresholds": np.array([[1, 0, 5], [2, 2, 9]]), "t.sign": np.array([1, -1])}
+            ),
+            "'t' needs thresholds that ascend",
+        ),
+        (
+            lambda: staircase().with_weights(
+                {"t.thresholds": np.array([[-1, 0, 5], [2, 2, 9]]), "t.sign": np.array([1, 0])}
+            ),
+            "signs of 1 or -1",
+        ),
+    ],
+)
+def test_forms_that_do_not_fit_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        make()

@@ -52,8 +52,8 @@ from codesign.network import (
     Reshape,
     Shape,
     Sigmoid,
+    Thresholds,
     Upsample,
-    same_padding,
 )
 
 __all__ = ["DIALECTS", "channels_first", "channels_last", "check_exact", "model", "quiet"]
@@ -83,6 +83,12 @@ def check_exact(network: Network, target: str) -> None:
     Of an unfitted network the worst that its formats allow decides.
     """
     require_even_ties(network)
+    for layer in network.layers:
+        if isinstance(layer, Thresholds):
+            raise UnsupportedLayerError(
+                f"{target}: layer {layer.name!r} has thresholds, as only imported networks have; ONNX has no "
+                "node for them, take the file it came from"
+            )
     for name, bits in accumulators(network.chip).items():
         if bits > _FLOAT32_BITS:
             raise UnsupportedLayerError(
@@ -185,7 +191,7 @@ class _Graph:
                     self.quant(f"{layer.name}_quant", self.edge, layer.output)
                 self.half = 0.0
             case MaxPool():
-                pads = [-size % layer.size for size in shape[:2]]
+                pads = [-size % layer.size * layer.partial for size in shape[:2]]
                 window = [layer.size] * 2
                 self.node(
                     "MaxPool",
@@ -285,6 +291,8 @@ class _Graph:
         }
         if isinstance(layer, ConvTranspose):
             attributes["output_padding"] = [max(layer.stride - layer.kernel, 0)] * 2
+        elif layer.groups > 1:
+            attributes["group"] = layer.groups
         kind = "Conv" if isinstance(layer, Conv) else "ConvTranspose"
         self.node(kind, layer.name, [before, weight, bias], **attributes)
 
@@ -341,7 +349,7 @@ def _dense_comes_first(layers: Sequence[Layer]) -> bool:
 def _pads(layer: Conv | ConvTranspose, shape: Shape) -> list[int]:
     """Top, left, bottom, right."""
     if isinstance(layer, Conv):
-        pads = [same_padding(size, layer.kernel, layer.stride) for size in shape[:2]]
+        pads = list(layer.pads(shape))
     else:
         reach = max(layer.kernel - layer.stride, 0)
         pads = [(reach // 2, reach - reach // 2)] * 2

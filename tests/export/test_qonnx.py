@@ -99,6 +99,14 @@ CHIPS: dict[str, Network] = {
     ),
     "transposed": chip(ConvTranspose("up", 3, stride=2, **fixed(5)), ReLU("relu", rounded(7)), size=3),
     "nothing": Network((4,), (), INPUT),
+    "as imported networks have": chip(
+        Conv("valid", 4, stride=2, padding=(0, 0, 0, 0), **fixed(6)),
+        ReLU("valid_relu", rounded(6)),
+        Conv("grouped", 4, padding=(1, 0, 2, 1), groups=2, **fixed(5)),
+        ReLU("grouped_relu", rounded(5)),
+        MaxPool("cropped", 2, partial=False),
+        size=9,
+    ),
 }
 
 
