@@ -678,8 +678,8 @@ def _edge_format(layer: Layer, shape: Shape, before: FixedPoint | None) -> Fixed
     if isinstance(layer, Thresholds):
         if before is None or before.fraction_bits != layer.thresholds.fraction_bits:
             raise NetworkError(
-                f"layer {layer.name!r} has thresholds in {layer.thresholds}; its input, in {before}, must have "
-                "as many fraction bits"
+                f"layer {layer.name!r} has thresholds in {layer.thresholds}; its input, in {before}, must "
+                "have as many fraction bits"
             )
         return layer.output
     return None if isinstance(layer, Sigmoid) else before

@@ -167,7 +167,12 @@ class Builder:
         assert line is not None
         if (line.factor == 1).all() and self._absorb(line.offset):
             self.chain = Chain(rest)
-            if len(rest) == 1 and isinstance(limit := rest[0], Clip) and (limit.low, limit.high) == (0, None):
+            if (
+                len(rest) == 1
+                and isinstance(limit := rest[0], Clip)
+                and limit.low == 0
+                and limit.high is None
+            ):
                 self._append(ReLU(self.name(f"{self.layers[-1].name}_relu")))
                 self.low, self.high = np.maximum(self.low, 0), np.maximum(self.high, 0)
                 self.chain = Chain()
@@ -200,7 +205,7 @@ class Builder:
             offset = np.asarray(offset.reshape(-1)[0], object)
         along = np.broadcast_to(offset, inputs.shape[:1]) if offset.ndim else offset
         sums = (inputs * (along[:, None] if along.ndim else along)).sum(axis=0)
-        return np.asarray(sums * scale, object)
+        return np.asarray(-sums * scale, object)
 
     def _reach_of_sums(self, layer: Conv | Dense, codes: IntArray, padded: bool) -> None:
         low, high = (self.low, self.high)
@@ -368,7 +373,7 @@ def code_format(quantiser: Quantiser, fraction_bits: int) -> FixedPoint:
 
 
 def _rectifier_format(quantiser: Quantiser) -> FixedPoint | None:
-    """Format, with its rounding, of the ``ReLU`` with the codes of ``quantiser``; None where there is none."""
+    """Format, with its rounding, of the ``ReLU`` with the codes of ``quantiser``; None if there is none."""
     fraction = power_of_two(quantiser.scale.item()) if not quantiser.scale.ndim else None
     roundings: Mapping[str, Any] = {
         "ROUND": "half_even",

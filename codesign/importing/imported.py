@@ -77,7 +77,7 @@ class Imported:
         return np.asarray(self.network.codes(self.values(inputs)), np.int64)
 
     def predict(self, inputs: NDArray[Any]) -> FloatArray:
-        """Real outputs, ``(n, *output_shape)``, as the file gives them, but for what was dropped at its end."""
+        """Real outputs, ``(n, *output_shape)``, as the file gives them but for what was left out."""
         return self.real(self.codes(inputs))
 
     def real(self, codes: IntArray) -> FloatArray:

@@ -12,7 +12,7 @@ from codesign.errors import CodesignError, NetworkError
 from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.importing.graph import Graph, load
 from codesign.importing.imported import Imported
-from codesign.importing.monotone import Affine
+from codesign.importing.monotone import Affine, Chain
 from codesign.importing.walk import Checkpoint, Walk
 from codesign.network import Conv, Dense, Network, ReLU, Thresholds
 
@@ -94,7 +94,7 @@ def _probes(imported: Imported) -> FloatArray:
     finite = (steps.thresholds * steps.sign[:, None])[np.isfinite(steps.thresholds)].astype(np.float64)
     low, high = finite.min(initial=0.0), finite.max(initial=0.0)
     spare = max((high - low) / max(steps.thresholds.shape[1], 1), 1e-3)
-    return rng.uniform(low - spare, high + spare, shape).astype(np.float32) * filled
+    return rng.uniform(low - spare, high + spare, shape).astype(np.float32).astype(np.float64) * filled
 
 
 def _verified(graph: Graph, walk: Walk, imported: Imported, inputs: FloatArray) -> dict[str, int]:
@@ -113,6 +113,7 @@ def _verified(graph: Graph, walk: Walk, imported: Imported, inputs: FloatArray) 
     layers, codes = 0, fixed.quantise(values)
     for point in walk.checkpoints:
         computed = _run(network, layers, point.layers, codes)
+        _require_sums(walk, network, layers, computed, tensors)
         expected = _codes_of(tensors[point.tensor], point, network.shapes[point.layers])
         differ = computed[-1] != expected
         checked["activations"] += differ.size
@@ -120,11 +121,16 @@ def _verified(graph: Graph, walk: Walk, imported: Imported, inputs: FloatArray) 
         if differ.any():
             _require_borderline(walk, imported, layers, point, computed, expected, inputs)
         layers, codes = point.layers, expected
+    edges = _run(network, layers, len(network.layers), codes)
+    _require_sums(walk, network, layers, edges, tensors)
     _require_near(
-        walk, imported, layers, _run(network, layers, len(network.layers), codes), tensors[walk.output]
+        imported.real(edges[-1]),
+        tensors[walk.output],
+        _allowed(walk.builder.chain, network, layers, len(network.layers)),
+        walk.output,
     )
     outputs, expected_outputs = imported.predict(inputs), tensors[walk.output].reshape(len(inputs), -1)
-    last = imported.real(_run(network, layers, len(network.layers), codes)[-1])
+    last = imported.real(edges[-1])
     checked["outputs"] = expected_outputs.size
     checked["outputs_differ"] = int((outputs != last).sum())
     return checked
@@ -132,8 +138,9 @@ def _verified(graph: Graph, walk: Walk, imported: Imported, inputs: FloatArray) 
 
 def _executed(graph: Graph, walk: Walk, inputs: FloatArray) -> Tensors:
     """The tensors to compare with, for all inputs, ``(n, 1, ...)``."""
+    names = {walk.output, *(at.tensor for at in walk.checkpoints), *(at.tensor for at in walk.sums)}
     try:
-        return graph.execute(inputs, {walk.output, *(point.tensor for point in walk.checkpoints)})
+        return graph.execute(inputs, names)
     except Exception as error:
         words = " ".join(str(error).split())[:200]
         raise NetworkError(f"qonnx cannot run it: {type(error).__name__}: {words}") from error
@@ -247,25 +254,43 @@ def _accumulator_bits(network: Network, start: int, stop: int) -> int:
     return max(widths, default=0)
 
 
-def _require_near(
-    walk: Walk, imported: Imported, start: int, edges: list[IntArray], tensor: NDArray[Any]
-) -> None:
-    """Raise unless the real outputs are the executor's, within the error of its float32 sums."""
-    network = imported.network
-    last = network.formats[-1]
-    assert last is not None
-    real = imported.real(edges[-1]).reshape(len(edges[-1]), -1)
-    off = np.abs(real - np.asarray(tensor, np.float64).reshape(real.shape))
+def _require_sums(walk: Walk, network: Network, start: int, edges: list[IntArray], tensors: Tensors) -> None:
+    """Check the sums of the layers from ``start`` on whose outputs are in ``edges``."""
+    for made in walk.sums:
+        if not start <= made.layer < start + len(edges) - 1:
+            continue
+        layer, fixed = network.layers[made.layer], network.formats[made.layer + 1]
+        assert isinstance(layer, Conv | Dense)
+        assert layer.bias is not None
+        assert fixed is not None
+        bias = network.weights[f"{layer.name}.bias"].astype(np.int64)
+        shift = fixed.fraction_bits - layer.bias.fraction_bits
+        real = made.chain.real(fixed.dequantise(edges[made.layer + 1 - start] - (bias << shift)))
+        laid_out = real.reshape(len(real), -1)[:, made.positions.ravel()]
+        _require_near(
+            laid_out, tensors[made.tensor], _allowed(made.chain, network, start, made.layer + 1), made.tensor
+        )
+
+
+def _allowed(chain: Chain, network: Network, start: int, stop: int) -> tuple[float, float]:
+    """Error of the executor's floats behind a chain of the edge ``stop``: absolute, and of the value."""
+    fixed = network.formats[stop]
+    assert fixed is not None
     slope, offset = 1.0, 0.0
-    for part in walk.builder.chain.parts:
+    for part in chain.parts:
         if isinstance(part, Affine):
             by, add = (float(np.abs(held.astype(np.float64)).max()) for held in (part.factor, part.offset))
             slope, offset = slope * by, offset * by + add
-    allowed = _sum_error(network, start, len(network.layers)) * last.scale * slope
-    allowed += _SPARE_TERMS * _EPSILON * (offset + float(np.abs(real).max(initial=0.0)))
-    if (off > allowed).any():
+    relative = _SPARE_TERMS * _EPSILON
+    return _sum_error(network, start, stop) * fixed.scale * slope + relative * offset, relative
+
+
+def _require_near(real: FloatArray, tensor: NDArray[Any], allowed: tuple[float, float], name: str) -> None:
+    expected = np.asarray(tensor, np.float64).reshape(real.shape[0], -1)
+    off = np.abs(real.reshape(expected.shape) - expected)
+    if (off > allowed[0] + allowed[1] * np.abs(expected).max(initial=0.0)).any():
         raise NetworkError(
-            f"the outputs were read otherwise than qonnx's executor computes them, by up to {off.max():g}; "
+            f"tensor {name!r} was read otherwise than qonnx's executor computes it, by up to {off.max():g}; "
             "this is a fault of the import, please report the file"
         )
 
@@ -274,8 +299,8 @@ def _notes(walk: Walk, network: Network, checked: Mapping[str, int]) -> tuple[st
     notes = [f"{node} was left out: the order of the outputs is the same without it" for node in walk.dropped]
     if walk.input_steps is not None:
         notes.append(
-            f"the file's quantiser of the input, {walk.input_steps.thresholds.shape[1] + 1} codes, runs before "
-            "the network and is not priced"
+            f"the file's quantiser of the input, {walk.input_steps.thresholds.shape[1] + 1} codes, runs "
+            "before the network and is not priced"
         )
     made = [layer.name for layer in network.layers if isinstance(layer, Thresholds)]
     if made:

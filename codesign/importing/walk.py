@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from qonnx.custom_op.general.intquant import int_quant, max_int, min_int
 
 from codesign.errors import CodesignError, NetworkError, UnsupportedLayerError
-from codesign.fixedpoint import FixedPoint, IntArray
+from codesign.fixedpoint import FixedPoint, IntArray, Rounding
 from codesign.importing.builder import Builder, QuantisedArray, code_format
 from codesign.importing.graph import DROPPED, QUANTISERS, Graph, Node
-from codesign.importing.monotone import Exact, Quantiser, fractions, power_of_two
+from codesign.importing.monotone import Chain, Exact, Quantiser, fractions, power_of_two
 from codesign.network import Conv, Dense, MaxPool, Shape, Upsample, same_padding
 
-__all__ = ["Checkpoint", "InputSteps", "Walk"]
+__all__ = ["Checkpoint", "InputSteps", "Sum", "Walk"]
 
 _INPUT_LEVELS: Final = 1 << 16
 _MOVES: Final = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Cast")
@@ -67,6 +67,16 @@ class Checkpoint:
     positions: NDArray[np.intp]
 
 
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """A tensor of sums: ``chain`` of what layer ``layer`` adds up, but for the bias it may get later."""
+
+    layer: int
+    tensor: str
+    chain: Chain
+    positions: NDArray[np.intp]
+
+
 @dataclass(eq=False)
 class Walk:
     """A graph, taken node by node.
@@ -82,6 +92,7 @@ class Walk:
     graph: Graph
     input_format: FixedPoint | None
     checkpoints: list[Checkpoint] = field(default_factory=list)
+    sums: list[Sum] = field(default_factory=list)
     dropped: list[Node] = field(default_factory=list)
     input_steps: InputSteps | None = None
     bipolar: bool = False
@@ -149,6 +160,9 @@ class Walk:
         if node.kind not in takers:
             raise UnsupportedLayerError("computes on values that are no constants, which is not imported")
         takers[node.kind](node)
+        if node.kind in ("Conv", "MatMul", "Gemm"):
+            place = len(self.builder.layers) - 1
+            self.sums.append(Sum(place, node.outputs[0], self.builder.chain, self.index))
         self.tensor = node.outputs[0]
 
     def _constant(self, node: Node) -> None:
@@ -238,15 +252,18 @@ class Walk:
             self.builder.quantise(node.name, self.relu or node.name, quantiser)
         self.relu = None
         scale = quantiser.scale.astype(np.float64)
-        along = np.broadcast_to(scale, self.builder.shape).ravel()[self.index]
+        along = np.broadcast_to(scale, self.builder.shape).ravel()[self.index].astype(np.float64)
         self.checkpoints.append(Checkpoint(len(self.builder.layers), node.outputs[0], along, self.index))
 
     def _quantise_input(self, quantiser: Quantiser) -> None:
         builder = self.builder
         plain = not builder.chain.parts and not quantiser.scale.ndim
-        rounding = {"ROUND": "half_even", "HALF_EVEN": "half_even", "FLOOR": "truncate"}.get(
-            quantiser.rounding
-        )
+        roundings: Mapping[str, Rounding] = {
+            "ROUND": "half_even",
+            "HALF_EVEN": "half_even",
+            "FLOOR": "truncate",
+        }
+        rounding = roundings.get(quantiser.rounding)
         if plain and rounding and not quantiser.zero_point and not quantiser.bipolar:
             fraction = power_of_two(quantiser.scale.item())
             fixed = code_format(quantiser, fraction or 0)
@@ -392,8 +409,8 @@ class Walk:
             raise UnsupportedLayerError("is no plain 2-D pooling")
         if kernel[0] != kernel[1] or _pair(node, "strides") != kernel:
             raise UnsupportedLayerError(
-                f"has windows {kernel} and strides {_pair(node, 'strides')}; taken are square windows side by "
-                "side"
+                f"has windows {kernel} and strides {_pair(node, 'strides')}; taken are square windows side "
+                "by side"
             )
         size, shape = int(kernel[0]), self._image()
         pads = _pads(node, shape, size, size)

@@ -41,6 +41,7 @@ from codesign.network import (
     Shape,
     Sigmoid,
     Upsample,
+    require_plain,
     same_padding,
 )
 from codesign.training.banded import banded_conv_transpose, pays
@@ -113,8 +114,9 @@ def build(network: Network, *, seed: int | None = None) -> NetworkModule:
     ------
     UnsupportedLayerError
         For a format that the module cannot compute exactly: truncation, wrapping, or rounding half to
-        even behind an accumulator.
+        even behind an accumulator; for a layer of a form that only imported networks have.
     """
+    require_plain(network, "training")
     require_even_ties(network)
     _require_no_jit()
     with torch.random.fork_rng(devices=[]):

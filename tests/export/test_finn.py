@@ -21,6 +21,7 @@ from codesign.export import finn
 from codesign.export.bundle import probes
 from codesign.export.finn_build import STEPS
 from codesign.export.finn_chain import Chain, Node, Stream, feed
+from codesign.export.finn_rules import lossless, whole_windows
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.hardware.folding import frame_cycles
@@ -88,6 +89,10 @@ REFUSED: dict[str, tuple[Network, str]] = {
         chip((8,), dense("a", 4, weight=FixedPoint(0, 4, signed=False)), ReLU("ar", rounded(4))),
         "layer 'a' has unsigned weights",
     ),
+    "a line of pixels": (
+        chip((1, 8, 1), conv("a", 2), ReLU("ar", rounded(4))),
+        "layer 'a' has a kernel of 3 on an image of 1 x 8",
+    ),
     "groups": (
         chip((8, 8, 2), conv("a", 2, groups=2), ReLU("ar", rounded(4))),
         "layer 'a' has 2 groups",
@@ -136,10 +141,32 @@ def test_layers_without_a_folding_keep_up_with_the_stream(name: str) -> None:
             assert frame_cycles(after, shape) <= 121
 
 
-def test_a_window_of_an_unfolded_convolution_comes_at_once() -> None:
-    first = finn.folded(DESIGNS["baseline"]).layers[0]
-    assert isinstance(first, Conv)
-    assert first.folding == Folding(pe=2, simd=9)
+foldings = st.sampled_from([(pe, simd) for pe in (1, 2, 3, 6) for simd in (1, 2, 3, 4, 6, 9, 12, 18, 36)])
+
+
+@given(foldings)
+def test_a_folding_that_loses_sums_is_replaced_by_one_as_fast(chosen: tuple[int, int]) -> None:
+    asked = conv("a", 6, folding=Folding(*chosen))
+    network = chip((8, 8, 4), asked, ReLU("ar", rounded(4)))
+    built = finn.folded(network).layers[0]
+    assert isinstance(built, Conv)
+    assert lossless(built, network.input_shape)
+    if lossless(asked, network.input_shape):
+        assert built == asked
+    elif chosen != (6, 36):
+        assert frame_cycles(built, network.input_shape) <= frame_cycles(asked, network.input_shape)
+
+
+def test_only_a_whole_fan_in_that_is_no_power_of_two_loses_sums() -> None:
+    assert lossless(dense("a", 4, folding=Folding(4, 16)), (16,))
+    assert lossless(dense("a", 4, folding=Folding(4, 6)), (12,))
+    assert not lossless(dense("a", 4, folding=Folding(1, 12)), (12,))
+
+
+def test_windows_come_whole_where_pixels_would_be_slower() -> None:
+    assert whole_windows(conv("a", 8, stride=2, folding=Folding(8, 3)), (8, 8, 1))
+    assert not whole_windows(conv("a", 8, stride=2, folding=Folding(1, 3)), (8, 8, 1))
+    assert not whole_windows(conv("a", 8, kernel=1, folding=Folding(8, 1)), (8, 8, 1))
 
 
 streams = st.builds(
@@ -291,7 +318,8 @@ def test_every_step_and_the_verilog_give_the_integers(small: Path) -> None:
     checks = provenance(small)["checks"]
     names = [check["check"] for check in checks]
     assert all(f"FINN, {step}" in names for step in STEPS)
-    assert names[-1] == "FINN's Verilog in Verilator"
+    assert names[-2] == "FINN's Verilog in Verilator"
+    assert names[-1].startswith("FINN's Verilog, both ends halting")
     assert all(check["differ"] == 0 and check["vectors"] > 0 for check in checks)
 
 
@@ -393,7 +421,7 @@ def _edges() -> dict[str, Network]:
         ),
         "given padding": chip((5, 6, 2), conv("a", 3, padding=(1, 0, 2, 1)), ReLU("ar", rounded(5)), *tail),
         "no padding": chip((6, 6, 1), conv("a", 3, padding=(0, 0, 0, 0)), ReLU("ar", rounded(5)), *tail),
-        "one pixel": chip((1, 1, 4), conv("a", 4), ReLU("ar", rounded(4)), *tail),
+        "one pixel": chip((1, 1, 4), conv("a", 4, kernel=1), ReLU("ar", rounded(4)), *tail),
         "fan-in of 1": chip((1,), dense("l", 4), ReLU("r", rounded(6)), dense("m", 1), ReLU("s", rounded(6))),
         "finer than the sum": chip(
             (12,), dense("l", 4, **fixed(3)), ReLU("r", FixedPoint(0, 10, signed=False, rounding="half_up"))
@@ -419,6 +447,19 @@ def _edges() -> dict[str, Network]:
 
 
 EDGES = _edges()
+
+
+@pytest.mark.sweep
+@needs_finn
+def test_the_folding_that_is_replaced_loses_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lossy = design(
+        ((4, 3, 2, False, (4, 5)),),
+        latent=(6, (5, 6)),
+        fold={"conv_1": Folding(1, 9), "latent": Folding(3, 4)},
+    )
+    monkeypatch.setattr(finn, "folded", lambda chip: chip)
+    with pytest.raises(OutputError, match="Overflowing output queue"):
+        finn.export(lossy, tmp_path / "out", device=DEVICE)
 
 
 @pytest.mark.sweep

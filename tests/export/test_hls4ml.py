@@ -25,8 +25,8 @@ from codesign.errors import (
 from codesign.export import exporter, hls4ml, hls4ml_simulate, tools
 from codesign.export.bundle import probes
 from codesign.export.hls4ml import check, export, simulate
-from codesign.export.hls4ml_build import layer_list, precision
-from codesign.export.hls4ml_rules import BACKENDS, legal_reuse_factors
+from codesign.export.hls4ml_build import layer_list, legal_reuse_factors, precision, strategies
+from codesign.export.hls4ml_rules import BACKENDS
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.network import (
@@ -131,12 +131,11 @@ def files(folder: Path) -> list[Path]:
         ((Flatten("flat"),), ("vitis",), "vitis: the chip computes nothing"),
         (
             (conv(8, folding=Folding(4, 3)),),
-            ("catapult",),
-            r"catapult: layer 'conv' has reuse factor 6.* nearest are 3 \(folding pe=8, simd=3\) and 9",
+            ("quartus",),
+            r"quartus: layer 'conv' has reuse factor 6.* nearest are 3 \(folding pe=8, simd=3\) and 9",
         ),
-        ((conv(8, folding=Folding(4, 1)),), ("vivado",), "vivado: layer 'conv' has reuse factor 18"),
-        ((conv(8, folding=Folding(4, 1)),), ("vitis",), "nearest are 3 .* and 9 "),
-        ((Flatten("flat"), dense(257)), ("vivado",), r"4112 products at once.* fold it by 2 \(folding"),
+        ((Flatten("flat"), dense(257)), ("vivado",), r"unrolls 4112 products.* fold it by 2 \(folding"),
+        ((Flatten("flat"), dense(771, folding=Folding(3, 16))), ("vivado",), "unrolls 12336 products"),
         (
             (Flatten("flat"), dense(144, folding=Folding(48, 1))),
             ("oneapi",),
@@ -158,10 +157,8 @@ def test_preflight_names_layer_and_back_end(
 
 
 def test_preflight_knows_what_others_can() -> None:
-    folded = Network((4, 4, 1), (conv(8, folding=Folding(4, 1)),), INPUT)
-    wide = Network((4, 4, 1), (Flatten("flat"), dense(257)), INPUT)
-    check(folded, XILINX, backends=OTHERS)
-    check(wide, XILINX, backends=("vitis", *OTHERS))
+    check(Network((4, 4, 1), (conv(8, folding=Folding(4, 3)),), INPUT), XILINX, backends=(*AMD, "catapult"))
+    check(Network((4, 4, 1), (Flatten("flat"), dense(257)), INPUT), XILINX, backends=("vitis", *OTHERS))
 
 
 def test_preflight_wants_a_part_of_the_vendor() -> None:
@@ -196,10 +193,10 @@ def test_refusals_come_before_the_tool_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_design_is_promised_or_refused_for_its_folding() -> None:
+def test_every_design_is_promised_but_for_intel_a_folding() -> None:
     for name, network in DESIGNS.items():
         for backend in BACKENDS:
-            if name == "folded":
+            if name == "folded" and backend in ("quartus", "oneapi"):
                 with pytest.raises(UnsupportedLayerError, match="'conv_1' has reuse factor 6"):
                     check(network, XILINX, backends=(backend,))
             else:
@@ -239,6 +236,25 @@ def test_precisions_and_reuse_factors_are_the_networks() -> None:
     assert layer_list(SMALL)[1]["layer_1"]["ParallelizationFactor"] == 4
     weight = FixedPoint(0, 3).quantise(layers[1]["weight_data"])
     assert np.array_equal(weight, network.weights["conv.weight"])
+
+
+@pytest.mark.parametrize(
+    ("pe", "simd", "reuse", "strategy"),
+    [
+        (4, 9, 1, "Latency"),
+        (4, 3, 3, "Resource"),
+        (2, 9, 2, "Latency"),
+        (4, 1, 9, "Resource"),
+        (2, 1, 18, "Latency"),
+    ],
+)
+def test_resource_where_it_can_and_latency_elsewhere(pe: int, simd: int, reuse: int, strategy: str) -> None:
+    network = chip(conv(4, folding=Folding(pe, simd)))
+    assert strategies(network)["layer_1"] == {
+        "Strategy": strategy,
+        "ReuseFactor": reuse,
+        "ParallelizationFactor": 1,
+    }
 
 
 def test_names_of_layers_are_not_used() -> None:
