@@ -652,8 +652,8 @@ def require_plain(network: Network, user: str) -> None:
         else:
             continue
         raise UnsupportedLayerError(
-            f"{user}: layer {layer.name!r} has {form}, as only imported networks have; they are priced and "
-            "simulated, not trained or exported"
+            f"{user}: layer {layer.name!r} has {form}, as only imported networks have; {user} takes networks "
+            "without"
         )
 
 

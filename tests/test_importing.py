@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from qonnx.custom_op.general.intquant import int_quant, max_int, min_int
 
-from codesign.errors import NetworkError, UnsupportedLayerError
+from codesign.errors import ConfigError, NetworkError, UnsupportedLayerError
 from codesign.export.bundle import probes
 from codesign.export.graph import model as exported_model
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device, Workload
-from codesign.importing import Imported, read_qonnx
+from codesign.importing import Imported, parse_format, read_qonnx
 from codesign.importing.graph import load
 from codesign.importing.monotone import Chain, Quantiser, fractions, power_of_two
 from codesign.network import Conv, Dense, MaxPool, Network, ReLU, Thresholds, Upsample
@@ -212,10 +212,25 @@ def offsets() -> Drawn:
     return drawn
 
 
+def shifted() -> Drawn:
+    """A scale and a constant for each channel between a quantiser and what takes its codes."""
+    drawn = Drawn((2, 5, 5))
+    drawn.quant(5, 0.05)
+    drawn.with_constant("Mul", 1.7)
+    drawn.with_constant("Add", [[[[0.3]], [[-0.8]]]])
+    drawn.node("Conv", drawn.edge, drawn.weight((4, 2, 2, 2), 4, 0.11))
+    drawn.quant(4, 0.2)
+    drawn.with_constant("Sub", drawn.rng.normal(0, 0.3, (1, 4, 4, 4)))
+    drawn.node("Flatten")
+    drawn.node("MatMul", drawn.edge, drawn.weight((64, 3), 4, 0.13))
+    return drawn
+
+
 FORMS: dict[str, tuple[Callable[[], Drawn], list[type]]] = {
     "binary perceptron": (binary_perceptron, [Dense, Thresholds, Dense, Thresholds, Dense]),
     "convolutional": (convolutional, [Conv, Thresholds, MaxPool, Conv, Thresholds, Dense]),
     "keras": (keras, [Conv, ReLU, Dense, Dense]),
+    "shifted": (shifted, [Conv, Thresholds, Dense]),
     "offsets": (offsets, [Dense, Thresholds, Dense, Thresholds]),
 }
 
@@ -415,6 +430,8 @@ def test_an_input_that_the_file_does_not_quantise_needs_a_format(tmp_path: Path)
     path = unquantised_input().save(tmp_path)
     with pytest.raises(UnsupportedLayerError, match=r"drawn.onnx: node 'first' \(MatMul\) .*input_format"):
         read_qonnx(path)
+    with pytest.raises(NetworkError, match=r"inputs have shape \(6, 1\), expected"):
+        read_qonnx(path, input_format=FixedPoint(5, 10), inputs=np.zeros((6, 1)))
     read = read_qonnx(path, input_format=FixedPoint(5, 10))
     assert read.network.input_format == FixedPoint(5, 10)
     assert read.network.formats[-1] is not None
@@ -705,3 +722,13 @@ def test_powers_of_two_are_known(power: int) -> None:
     assert power_of_two(Fraction(2) ** -power) == power
     assert power_of_two(3 * Fraction(2) ** -power) is None
     assert fractions(np.float32(0.1)).item() == Fraction(float(np.float32(0.1)))
+
+
+def test_a_format_is_said_in_bits() -> None:
+    assert parse_format("5.10") == FixedPoint(5, 10)
+    assert parse_format(" u0.8") == FixedPoint(0, 8, signed=False)
+    for text in ("16", "u", "5.10.2", "-1.4", "5,10"):
+        with pytest.raises(ConfigError, match="a format is integer"):
+            parse_format(text)
+    with pytest.raises(NetworkError, match="1 to 48 bits"):
+        parse_format("40.40")

@@ -182,7 +182,7 @@ class Builder:
         if self.fixed is None:
             raise UnsupportedLayerError(
                 "takes an input that is not quantised; the file has no Quant node there, so say the format "
-                "of its input (input_format)"
+                "of its input (input_format), such as 5.10: 5 integer and 10 fraction bits beside the sign"
             )
         self.finish()
         line = self.chain.line
@@ -205,7 +205,7 @@ class Builder:
             offset = np.asarray(offset.reshape(-1)[0], object)
         along = np.broadcast_to(offset, inputs.shape[:1]) if offset.ndim else offset
         sums = (inputs * (along[:, None] if along.ndim else along)).sum(axis=0)
-        return np.asarray(-sums * scale, object)
+        return np.asarray(sums * scale, object)
 
     def _reach_of_sums(self, layer: Conv | Dense, codes: IntArray, padded: bool) -> None:
         low, high = (self.low, self.high)

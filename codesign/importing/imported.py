@@ -1,5 +1,6 @@
 """A network that was imported: the integers, and how the file's real inputs and outputs belong to them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,15 +8,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import NetworkError
-from codesign.fixedpoint import IntArray
+from codesign.errors import ConfigError, NetworkError
+from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.importing.monotone import Chain
 from codesign.importing.walk import InputSteps
 from codesign.network import Network, Shape
 
-__all__ = ["Imported"]
+__all__ = ["Imported", "parse_format"]
 
 FloatArray = NDArray[np.float64]
+
+
+def parse_format(text: str) -> FixedPoint:
+    """Format from integer and fraction bits, ``5.10``, beside the sign; ``u0.8`` has no sign.
+
+    Examples
+    --------
+    >>> parse_format("5.10").width, parse_format("u0.8").width
+    (16, 8)
+    """
+    match = re.fullmatch(r"(u?)(\d{1,2})\.(\d{1,2})", text.strip())
+    if match is None:
+        raise ConfigError(
+            f"a format is integer.fraction bits, such as 5.10, or u0.8 without a sign; got {text!r}"
+        )
+    unsigned, integer, fraction = match.groups()
+    return FixedPoint(int(integer), int(fraction), signed=not unsigned)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

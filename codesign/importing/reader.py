@@ -101,8 +101,8 @@ def _verified(graph: Graph, walk: Walk, imported: Imported, inputs: FloatArray) 
     """Run the file beside what was read; raise ``NetworkError`` where they differ by more than floats do."""
     network, fixed = imported.network, imported.network.input_format
     assert fixed is not None
-    tensors = _executed(graph, walk, inputs)
     values = imported.values(inputs)
+    tensors = _executed(graph, walk, inputs)
     checked = {
         "probes": len(inputs),
         "activations": 0,
