@@ -12,7 +12,7 @@ import numpy as np
 
 from codesign.errors import UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
-from codesign.network import Conv, ConvTranspose, Dense, Network, ReLU, Sigmoid
+from codesign.network import Conv, ConvTranspose, Dense, Network, ReLU, Sigmoid, Thresholds
 
 __all__ = ["accumulator_bits", "accumulators", "half_lsb", "require_even_ties"]
 
@@ -27,7 +27,7 @@ def half_lsb(network: Network, index: int) -> float:
     for layer in network.layers[index + 1 :]:
         if isinstance(layer, ReLU) and layer.output is not None:
             return accumulator.scale / 2 if layer.output.fraction_bits < accumulator.fraction_bits else 0.0
-        if isinstance(layer, _AFFINE | Sigmoid):
+        if isinstance(layer, _AFFINE | Sigmoid | Thresholds):
             break
     return 0.0
 

@@ -122,6 +122,12 @@ def _finite(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
+_input_format_option = click.option(
+    "--input-format",
+    metavar="FORMAT",
+    help="Of a QONNX file that does not quantise its input: bits before and behind the point, as 5.10, or "
+    "unsigned as u0.8.",
+)
 _DEVICE_OPTIONS = (
     click.option("--technology", help="Table of the hardware model, such as asic-65nm or asic-45nm."),
     click.option("--clock-mhz", type=float, help="Clock in MHz."),
@@ -367,14 +373,22 @@ def front(folder: str, as_json: bool) -> None:
 @cli.command(epilog="Example: codesign reference runs/demo jets.onnx --value emd=1.9 --name 'jet tagger'")
 @click.argument("folder", type=click.Path())
 @click.argument("source", type=click.Path())
+@_input_format_option
 @click.option("--name", help="What tables and pictures call it.  [default: name of the file]")
 @click.option("--value", "values", multiple=True, help="A metric that is known, such as emd=1.9; may repeat.")
 @_json_option
-def reference(folder: str, source: str, name: str | None, values: tuple[str, ...], as_json: bool) -> None:
+def reference(
+    folder: str,
+    source: str,
+    input_format: str | None,
+    name: str | None,
+    values: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Show the front beside a network from elsewhere.
 
-    SOURCE is a QONNX file or a JSON file with a network. It is priced as the study's designs are; metrics that
-    the study trades have to be given, for its data are not known here. One of the same name is replaced.
+    SOURCE is a QONNX file or a JSON file with a network. It is priced as the study's designs are; metrics
+    that the study trades have to be given, for its data are not known here. One of the same name is replaced.
     """
     from codesign import catalogue
     from codesign.cli.view import print_front
@@ -383,7 +397,7 @@ def reference(folder: str, source: str, name: str | None, values: tuple[str, ...
 
     study = Study.open(folder)
     with study.store:
-        network, _, _ = _priced(source, None, "econt")
+        network, _, _ = _priced(source, None, "econt", input_format)
         model = catalogue.hardware_model(study.meta["model"])
         known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
         study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
@@ -432,6 +446,7 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 @click.argument("source", type=click.Path())
 @click.argument("digest", required=False)
 @click.option("--space", default="econt", show_default=True, help="Space that SOURCE is a candidate of.")
+@_input_format_option
 @click.option("--model", help="Hardware model.  [default: the study's, or asic]")
 @_device_options
 @_json_option
@@ -439,6 +454,7 @@ def estimate(
     source: str,
     digest: str | None,
     space: str,
+    input_format: str | None,
     model: str | None,
     technology: str | None,
     clock_mhz: float | None,
@@ -453,7 +469,7 @@ def estimate(
     from codesign.cli.view import print_estimate
     from codesign.hardware import Device, effective_bops
 
-    network, device, own_model = _priced(source, digest, space)
+    network, device, own_model = _priced(source, digest, space, input_format)
     chosen = Device(
         device.technology if technology is None else technology,
         device.clock_mhz if clock_mhz is None else clock_mhz,
@@ -466,18 +482,22 @@ def estimate(
         print_estimate(found, data["effective_bops"])
 
 
-def _priced(source: str, digest: str | None, space: str) -> "tuple[Network, Device, str]":
+def _priced(
+    source: str, digest: str | None, space: str, input_format: str | None
+) -> "tuple[Network, Device, str]":
     """Network, device and hardware model of whatever `estimate` is given."""
     from codesign import catalogue
     from codesign.hardware import Device
     from codesign.network import Network
 
+    if input_format is not None and not source.endswith(".onnx"):
+        raise ConfigError(f"--input-format is for QONNX files (.onnx); leave it out for {source}")
     if Path(source).is_dir():
         return _priced_design(source, digest)
     if digest is not None:
         raise ConfigError(f"{source} is no folder of a study, so it has no design {digest!r}; leave that out")
     if source.endswith(".onnx"):
-        return _imported(source), Device(), "asic"
+        return _imported(source, input_format), Device(), "asic"
     data = _read_json(source)
     if isinstance(data, dict) and "codesign_network" in data:
         return Network.load(source), Device(), "asic"
@@ -489,11 +509,11 @@ def _priced(source: str, digest: str | None, space: str) -> "tuple[Network, Devi
         raise SpaceError(f"{source}: {error}") from error
 
 
-def _imported(source: str) -> "Network":
+def _imported(source: str, input_format: str | None) -> "Network":
     """Network of a QONNX file; what is worth knowing of it is said on the side."""
-    from codesign.importing import read_qonnx
+    from codesign.importing import parse_format, read_qonnx
 
-    found = read_qonnx(source)
+    found = read_qonnx(source, input_format=None if input_format is None else parse_format(input_format))
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     return found.network
