@@ -20,13 +20,14 @@ _AFFINE = Conv | ConvTranspose | Dense
 
 
 def half_lsb(network: Network, index: int) -> float:
-    """Half an LSB of the accumulator of layer ``index``, a real value, if it is rounded later; else 0."""
+    """Half an LSB of the accumulator of layer ``index``, a real value, if it is rounded half up; else 0."""
     accumulator = network.formats[index + 1]
     if accumulator is None:
         return 0.0
     for layer in network.layers[index + 1 :]:
         if isinstance(layer, ReLU) and layer.output is not None:
-            return accumulator.scale / 2 if layer.output.fraction_bits < accumulator.fraction_bits else 0.0
+            rounded = layer.output.fraction_bits < accumulator.fraction_bits
+            return accumulator.scale / 2 if rounded and layer.output.rounding == "half_up" else 0.0
         if isinstance(layer, _AFFINE | Sigmoid | Thresholds):
             break
     return 0.0
@@ -73,29 +74,31 @@ def require_even_ties(network: Network) -> None:
     """Raise ``UnsupportedLayerError`` for a format that a tool which rounds half to even gets wrong.
 
     Allowed: saturation everywhere; half to even for the input, weights and biases, and for an activation
-    behind an edge that is rounded already; half up for an activation behind an accumulator. An activation
-    that drops no bits may name any rounding.
+    behind an edge that is rounded already; half up or half to even for an activation behind an accumulator.
+    An activation that drops no bits may name any rounding.
     """
     if network.input_format is not None:
-        _require("the input", network.input_format, "half_even")
+        _require("the input", network.input_format, ("half_even",))
     accumulated = False
     for layer, before in zip(network.layers, network.formats, strict=False):
         if isinstance(layer, _AFFINE):
             accumulated = layer.weight is not None
             for role, fixed in (("weight", layer.weight), ("bias", layer.bias)):
                 if fixed is not None:
-                    _require(f"the {role} of layer {layer.name!r}", fixed, "half_even")
+                    _require(f"the {role} of layer {layer.name!r}", fixed, ("half_even",))
         elif isinstance(layer, ReLU) and layer.output is not None:
             assert before is not None
             dropped = before.fraction_bits - layer.output.fraction_bits
-            expected = ("half_up" if accumulated else "half_even") if dropped > 0 else layer.output.rounding
-            _require(f"layer {layer.name!r}", layer.output, expected)
+            exact = ("half_up", "half_even") if accumulated else ("half_even",)
+            _require(
+                f"layer {layer.name!r}", layer.output, exact if dropped > 0 else (layer.output.rounding,)
+            )
             accumulated = False
 
 
-def _require(owner: str, fixed: FixedPoint, rounding: str) -> None:
-    if fixed.rounding != rounding or fixed.overflow != "saturate":
+def _require(owner: str, fixed: FixedPoint, roundings: tuple[str, ...]) -> None:
+    if fixed.rounding not in roundings or fixed.overflow != "saturate":
         raise UnsupportedLayerError(
-            f"{owner} has rounding {fixed.rounding!r} and overflow {fixed.overflow!r}; "
-            f"training and ONNX compute only {rounding!r} and 'saturate' exactly there"
+            f"{owner} has rounding {fixed.rounding!r} and overflow {fixed.overflow!r}; training and ONNX "
+            f"compute only {' or '.join(map(repr, roundings))} and 'saturate' exactly there"
         )

@@ -31,7 +31,8 @@ from tests.export.designs import DESIGNS, design, fixed, randomised, rounded
 
 DEVICE = Device(clock_mhz=200.0)
 POOLED = [name for name, network in DESIGNS.items() if any(isinstance(e, MaxPool) for e in network.layers)]
-TAKEN = [name for name in DESIGNS if name not in POOLED]
+LEFT_OUT = [*POOLED, "kernel 1"]
+TAKEN = [name for name in DESIGNS if name not in LEFT_OUT]
 U8 = FixedPoint(1, 7, signed=False)
 
 
@@ -93,12 +94,13 @@ REFUSED: dict[str, tuple[Network, str]] = {
         chip((1, 8, 1), conv("a", 2), ReLU("ar", rounded(4))),
         "layer 'a' has a kernel of 3 on an image of 1 x 8",
     ),
+    "kernel 1 on one channel": (DESIGNS["kernel 1"], "layer 'conv_1' has one product a sum"),
     "groups": (
         chip((8, 8, 2), conv("a", 2, groups=2), ReLU("ar", rounded(4))),
         "layer 'a' has 2 groups",
     ),
     "too many multipliers": (
-        chip((128,), dense("a", 16, folding=Folding(16, 128)), ReLU("ar", rounded(4))),
+        chip((128,), dense("a", 32, folding=Folding(32, 64)), ReLU("ar", rounded(4))),
         r"layer 'a' computes 2048 products a cycle.*fold it",
     ),
     "wide sums": (
@@ -153,19 +155,20 @@ def test_a_folding_that_loses_sums_is_replaced_by_one_as_fast(chosen: tuple[int,
     assert lossless(built, network.input_shape)
     if lossless(asked, network.input_shape):
         assert built == asked
-    elif chosen != (6, 36):
+    elif chosen != (6, 36):  # none is as fast
         assert frame_cycles(built, network.input_shape) <= frame_cycles(asked, network.input_shape)
 
 
-def test_only_a_whole_fan_in_that_is_no_power_of_two_loses_sums() -> None:
-    assert lossless(dense("a", 4, folding=Folding(4, 16)), (16,))
+def test_a_sum_each_cycle_is_lost() -> None:
     assert lossless(dense("a", 4, folding=Folding(4, 6)), (12,))
     assert not lossless(dense("a", 4, folding=Folding(1, 12)), (12,))
+    assert not lossless(dense("a", 4, folding=Folding(1, 16)), (16,))
 
 
 def test_windows_come_whole_where_pixels_would_be_slower() -> None:
     assert whole_windows(conv("a", 8, stride=2, folding=Folding(8, 3)), (8, 8, 1))
-    assert not whole_windows(conv("a", 8, stride=2, folding=Folding(1, 3)), (8, 8, 1))
+    assert whole_windows(conv("a", 10, stride=2, folding=Folding(1, 9)), (8, 8, 1))  # 160 sums, 165 pixels
+    assert not whole_windows(conv("a", 11, stride=2, folding=Folding(1, 9)), (8, 8, 1))
     assert not whole_windows(conv("a", 8, kernel=1, folding=Folding(8, 1)), (8, 8, 1))
 
 
@@ -329,7 +332,7 @@ def test_the_measured_interval_is_near_the_estimate(small: Path) -> None:
     assert measured["initiation_interval"] == pytest.approx(
         measured["finn_estimate"]["initiation_interval"], rel=0.1
     )
-    assert 0 < measured["latency_cycles"] <= measured["finn_estimate"]["latency_cycles"]
+    assert measured["latency_cycles"] >= np.prod(SMALL.input_shape)  # a word a pixel
 
 
 @needs_finn
@@ -384,8 +387,11 @@ def test_a_flipped_weight_is_seen(small: Path, tmp_path: Path) -> None:
 
 
 @needs_finn
-def test_another_folding_and_names_that_are_no_identifiers(tmp_path: Path) -> None:
-    folder = finn.export(STRANGE, tmp_path / "out", device=DEVICE)
+def test_another_folding_and_names_that_are_no_identifiers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = finn.export(STRANGE, "out", device=DEVICE)
     assert all(check["differ"] == 0 for check in provenance(folder)["checks"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
@@ -422,9 +428,16 @@ def _edges() -> dict[str, Network]:
         "given padding": chip((5, 6, 2), conv("a", 3, padding=(1, 0, 2, 1)), ReLU("ar", rounded(5)), *tail),
         "no padding": chip((6, 6, 1), conv("a", 3, padding=(0, 0, 0, 0)), ReLU("ar", rounded(5)), *tail),
         "one pixel": chip((1, 1, 4), conv("a", 4, kernel=1), ReLU("ar", rounded(4)), *tail),
-        "fan-in of 1": chip((1,), dense("l", 4), ReLU("r", rounded(6)), dense("m", 1), ReLU("s", rounded(6))),
         "finer than the sum": chip(
             (12,), dense("l", 4, **fixed(3)), ReLU("r", FixedPoint(0, 10, signed=False, rounding="half_up"))
+        ),
+        "1024 products a cycle": chip(
+            (8, 8, 1),
+            conv("a", 8, stride=2),
+            ReLU("ar", rounded(6)),
+            Flatten("f"),
+            dense("l", 16, folding=Folding(16, 64)),
+            ReLU("lr", rounded(6)),
         ),
         "1-bit outputs": chip((12,), dense("l", 4), ReLU("r", rounded(1))),
         "10-bit outputs": chip((12,), dense("l", 4, **fixed(7)), ReLU("r", rounded(10))),
@@ -473,7 +486,7 @@ def test_what_the_check_promises_is_kept(
     try:
         finn.check(network, DEVICE)
     except CodesignError as error:
-        assert name in POOLED
+        assert name in LEFT_OUT
         with capsys.disabled():
             sys.stdout.write(f"\n{name}: refused: {error}\n")
         return

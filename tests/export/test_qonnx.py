@@ -99,6 +99,12 @@ CHIPS: dict[str, Network] = {
     ),
     "transposed": chip(ConvTranspose("up", 3, stride=2, **fixed(5)), ReLU("relu", rounded(7)), size=3),
     "nothing": Network((4,), (), INPUT),
+    "sums rounded to even": chip(
+        Flatten("flatten"),
+        Dense("dense", 40, **fixed(5)),
+        ReLU("relu", FixedPoint(1, 3, signed=False)),
+        size=4,
+    ),
     "as imported networks have": chip(
         Conv("valid", 4, stride=2, padding=(0, 0, 0, 0), **fixed(6)),
         ReLU("valid_relu", rounded(6)),
