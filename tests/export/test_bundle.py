@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.errors import ConfigError, NetworkError, OutputError
+from codesign.errors import ConfigError, DifferenceError, NetworkError, OutputError
 from codesign.export import TARGETS, exporter
 from codesign.export.bundle import bundle, load_network, probes
 from codesign.export.onnx import export
@@ -36,24 +36,28 @@ def test_holds_vectors_network_and_provenance(tmp_path: Path) -> None:
     assert {"codesign", "onnxruntime"} <= set(provenance["versions"])
 
 
-def test_a_difference_is_named_and_nothing_stays(tmp_path: Path) -> None:
-    with (
-        pytest.raises(OutputError, match=r"computes 1 of 4096 outputs.*vector 3, output \(2,\)"),
-        bundle(NETWORK, tmp_path / "out", "onnx", Device(), None, None) as made,
-    ):
+def broken(folder: Path, *, stop: bool) -> None:
+    with bundle(NETWORK, folder, "onnx", Device(), None, None) as made:
+        made.write("half", "of it")
+        if stop:
+            raise KeyboardInterrupt
         wrong = made.expected.copy()
         wrong[3, 2] += 1
         made.check("a form", wrong)
+
+
+def test_a_difference_is_named_and_nothing_stays(tmp_path: Path) -> None:
+    with pytest.raises(
+        DifferenceError, match=r"computes 1 of 4096 outputs.*vector 3, output \(2,\)"
+    ) as found:
+        broken(tmp_path / "out", stop=False)
+    assert (found.value.computed != NETWORK.codes(probes(NETWORK))).sum() == 1
     assert not list(tmp_path.iterdir())
 
 
 def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
-    with (
-        pytest.raises(KeyboardInterrupt),
-        bundle(NETWORK, tmp_path / "a" / "out", "onnx", Device(), None, None) as made,
-    ):
-        made.write("half", "of it")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        broken(tmp_path / "a" / "out", stop=True)
     assert not list((tmp_path / "a").iterdir())
 
 
