@@ -148,8 +148,9 @@ def _run_finn(made: Bundle, chip: Network, work: Path) -> None:
     made.write(QONNX, model(chip, "qonnx").SerializeToString())
     (work / "indexed.onnx").write_bytes(model(_indexed(chip), "qonnx").SerializeToString())
     fixed, last = fixed_edges(chip, "finn")
-    few = made.inputs[:_STEP_VECTORS]
-    np.savez(work / "vectors.npz", inputs=fixed.quantise(few), expected=made.expected[: len(few)])
+    few = _spread(len(made.inputs), _STEP_VECTORS)
+    expected = made.expected[few]
+    np.savez(work / "vectors.npz", inputs=fixed.quantise(made.inputs[few]), expected=expected)
     for name, content in _configuration(made.device).items():
         (work / name).write_text(content)
     job = {
@@ -163,8 +164,8 @@ def _run_finn(made: Bundle, chip: Network, work: Path) -> None:
         "vectors": str(work / "vectors.npz"),
         "input": [fixed.signed, fixed.width, fixed.fraction_bits],
         "fraction": last.fraction_bits,
-        "core": str(made.folder / CORE),
-        "rtl": str(made.folder / RTL),
+        "core": str(made.folder.resolve() / CORE),
+        "rtl": str(made.folder.resolve() / RTL),
         "result": str(work / "result.json"),
         "computed": str(work / "computed.npz"),
     }
@@ -179,18 +180,17 @@ def _run_finn(made: Bundle, chip: Network, work: Path) -> None:
     )
     with np.load(work / "computed.npz") as computed:
         for label in computed.files:
-            made.check(f"FINN, {label}", computed[label])
+            made.check(f"FINN, {label}", computed[label], expected)
     for name in _configuration(made.device):
         shutil.copyfile(work / name, made.folder / name)
 
 
 def _environment(work: Path) -> dict[str, str]:
-    """Variables that keep FINN's files in ``work`` and its hands off Vivado."""
+    """Variables that keep FINN's files in ``work``, out of the home folder, and its hands off Vivado."""
     source = str(Path(__file__).resolve().parents[2])
     return {
         "FINN_BUILD_DIR": str(work / "build"),
         "FINN_SETTINGS": str(work / "settings.yaml"),
-        "HOME": str(work),
         "XILINX_VIVADO": "/none/0000.0",
         "PYTHONPATH": os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH")))),
     }
@@ -316,11 +316,12 @@ def _run_verilog(made: Bundle, chip: Network, report: SynthesisReport, work: Pat
     run = feed(rtl, program, codes, work)
     made.check("FINN's Verilog in Verilator", run.codes.reshape(len(codes), *chip.output_shape))
     pause = 2 * len(run.occupancy) * (report.initiation_interval or 1)
-    few = codes[:_STALLED_VECTORS]
-    halted = feed(rtl, program, few, work, stall=pause)
+    few = _spread(len(codes), _STALLED_VECTORS)
+    halted = feed(rtl, program, codes[few], work, stall=pause)
     made.check(
         f"FINN's Verilog, both ends halting, up to {pause} cycles",
         halted.codes.reshape(len(few), *chip.output_shape),
+        made.expected[few],
     )
     _write_vectors(made, codes, run)
     made.measured |= {
@@ -336,6 +337,11 @@ def _run_verilog(made: Bundle, chip: Network, report: SynthesisReport, work: Pat
         },
     }
     return run
+
+
+def _spread(count: int, most: int) -> NDArray[np.intp]:
+    """Indices of up to ``most`` of ``count`` vectors: first and last ones, given and made-up ones."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.intp))
 
 
 def _foldings(chip: Network) -> dict[str, list[int]]:

@@ -75,6 +75,7 @@ flip-flops are left out. Take LUTs and DSPs from a synthesis. The same is in `{R
 - `rtl/`: the generated Verilog and memories, FINN's library, `codesign_top.sv` that stitches them, `files.f`
   in the order of compilation. `fifo.sv` and `add_multi.sv` are stand-ins for simulation: Verilator cannot
   read FINN's. In Verilator FINN's library multiplies by a behavioural model of the DSP.
+  The library's files carry their licences (BSD-3-Clause and MIT).
 - `vectors/`: `inputs.npy`, `expected.npy` (codes, channels last); the first {STREAM_VECTORS} as FINN reads
   them (`finn_input.npy`, `finn_expected.npy`: float32, channels first) and as words of the streams
   (`stream_in.txt`, `stream_out.txt`: hexadecimal, first value lowest).
@@ -117,8 +118,8 @@ def _changed(asked: Network, built: Network) -> str:
     ]
     lines = [
         f"`{_cell(before.name)}` was to have pe {before.folding.pe}, simd {before.folding.simd}. With these "
-        "FINN's RTL\nloses sums when the next stage halts: its output queue is a place short where simd is "
-        "the whole fan-in\nand no power of two.\n"
+        "FINN's RTL\nloses sums when the next stage halts: its output queue is short of places where simd is "
+        "the whole fan-in.\n"
         for before, after in pairs
         if before.folding is not None and before.folding != after.folding
     ]

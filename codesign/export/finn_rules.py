@@ -23,8 +23,8 @@ Affine = Conv | Dense
 def check(network: Network, device: Device) -> None:
     """Raise ``UnsupportedLayerError`` for what FINN cannot do exactly, or not in RTL.
 
-    It takes convolutions and dense layers, each followed by a ReLU with an unsigned output format, and
-    flattening. Max pooling FINN has only in HLS, which needs Vitis.
+    It takes convolutions and dense layers with 2 products a sum or more, each followed by a ReLU with an
+    unsigned output format, and flattening. Max pooling FINN has only in HLS, which needs Vitis.
 
     Raises
     ------
@@ -94,6 +94,11 @@ def _require_products(layer: Affine, shape: Shape, before: FixedPoint, pending: 
             f"finn: layer {layer.name!r} has unsigned weights; FINN's RTL multiplies signed ones"
         )
     assert layer.folding is not None
+    if not lossless(layer, shape):
+        raise UnsupportedLayerError(
+            f"finn: layer {layer.name!r} has one product a sum, thus a sum each cycle, and FINN's RTL loses "
+            "such sums when the next stage halts; give it a larger kernel or more inputs, or export to rtl"
+        )
     products = layer.folding.pe * layer.folding.simd
     if products > _MOST_PRODUCTS:
         raise UnsupportedLayerError(
@@ -141,33 +146,38 @@ def folded(chip: Network) -> Network:
 
 
 def lossless(layer: Affine, shape: Shape) -> bool:
-    """Whether FINN's RTL computes a layer without losing sums when its output is not taken at once.
+    """Whether FINN's RTL loses no sum of a layer when the next stage halts: there is not one each cycle.
 
-    The queue behind its matrix product counts on ``clog2(simd + 1)`` stages of adders, the product has
-    ``1 + clog2(simd)`` (``mvu_vvu_axi.sv`` and ``mvu.sv`` of finn-plus 1.6.1): where ``simd`` is no power of
-    two, a place is missing. It overflows if there is a sum in each cycle, thus ``simd`` the whole fan-in.
+    Of finn-plus 1.6.1: a matrix product (``mvu.sv``) has ``d = 4 + clog2(simd) + (simd == 1)`` stages and is
+    stopped two cycles after its output was (``OLock`` of ``mvu_vvu_axi.sv``). With a sum in each cycle,
+    ``d + 2`` more of them arrive at a queue of ``d + 1`` places, or ``d`` where ``simd`` is no power of two.
+    With a sum each second cycle, half as many do.
     """
     assert layer.folding is not None
-    simd = layer.folding.simd
-    return simd < layer.fan_in(shape) or simd & (simd - 1) == 0
+    return layer.folding.simd < layer.fan_in(shape)
 
 
 def whole_windows(layer: Affine, shape: Shape) -> bool:
-    """Whether a convolution needs its windows whole: pixel by pixel they would come slower than its sums."""
+    """Whether a convolution needs its windows whole: pixel by pixel they would come slower than its sums.
+
+    A generator of windows gives a pixel a cycle, and starts when it holds all but the last row of a window.
+    """
     if not isinstance(layer, Conv):
         return False
     height, width, _ = layer.output_shape(shape)
-    return height * width * layer.kernel**2 > frame_cycles(layer, shape)
+    padded = shape[1] + sum(layer.pads(shape)[1])
+    first = (layer.kernel - 1) * padded + layer.kernel
+    return layer.kernel > 1 and height * width * layer.kernel**2 + first > frame_cycles(layer, shape)
 
 
 def _cheapest(layer: Affine, shape: Shape, cycles: int) -> Folding:
-    """The fewest multipliers of a lossless folding within ``cycles``; if none is, of the fastest."""
+    """The fewest multipliers of a lossless folding within ``cycles``; if there is none, of the fastest."""
     choices = [
         replace(layer, folding=Folding(pe, simd))
         for pe in _divisors(layer.units)
         for simd in _divisors(layer.fan_in(shape))
     ]
-    safe = [choice for choice in choices if lossless(choice, shape)]
+    safe = [choice for choice in choices if lossless(choice, shape)] or choices
     within = max(cycles, min(frame_cycles(choice, shape) for choice in safe))
     fast = [choice.folding for choice in safe if frame_cycles(choice, shape) <= within]
     return min((fold for fold in fast if fold), key=lambda fold: (fold.pe * fold.simd, -fold.simd))

@@ -10,7 +10,7 @@ One folder a back end beside the files of every export::
         simulate.cpp       a driver: integer codes in, integer codes out, through the same C++
         build_prj.tcl ...  what the vendor's tool runs
 
-Everything is in parallel (``io_parallel``): without folding, one frame a clock. Precisions come from the
+Everything is in parallel (``io_parallel``): without folding, all products at once. Precisions come from the
 network, accumulators are exact, reuse factors are the folding's; see ``codesign.export.hls4ml_build``.
 """
 
@@ -25,7 +25,6 @@ from typing import Any, Final, cast
 
 from numpy.typing import NDArray
 
-import codesign
 from codesign.errors import ConfigError, OutputError
 from codesign.export.bundle import Bundle, bundle, load_network
 from codesign.export.hls4ml_build import INPUT_DATA, OUTPUT_DATA, strategies
@@ -152,7 +151,7 @@ def _write_projects(made: Bundle, chip: Network, names: Sequence[str]) -> None:
                 "options": options(name, made.device),
             }
         )
-    home = str(Path(codesign.__file__).parents[1])
+    home = str(Path(__file__).parents[2])
     log = made.folder / "hls4ml.log"
     run(
         [sys.executable, "-m", "codesign.export.hls4ml_build", "network.json", json.dumps(projects)],

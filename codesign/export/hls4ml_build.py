@@ -40,7 +40,6 @@ from codesign.network import (
     Reshape,
     Shape,
     Upsample,
-    same_padding,
 )
 
 __all__ = [
@@ -149,8 +148,8 @@ def layer_list(network: Network) -> tuple[list[Attributes], dict[str, Attributes
 
 
 def pads(layer: Layer, shape: Shape) -> bool:
-    """Whether a pooling reaches beyond an image of this shape."""
-    return isinstance(layer, MaxPool) and any(size % layer.size for size in shape[:2])
+    """Whether a layer is a pooling that reaches beyond an image of this shape."""
+    return isinstance(layer, MaxPool) and layer.partial and any(size % layer.size for size in shape[:2])
 
 
 def _edge_formats(network: Network) -> list[FixedPoint]:
@@ -170,12 +169,12 @@ def _name(index: int) -> str:
 def _attributes(layer: Layer, shape: Shape) -> Attributes:
     match layer:
         case Conv():
-            pads = [same_padding(size, layer.kernel, layer.stride) for size in shape[:2]]
-            window = _window(layer, shape, layer.stride, pads)
+            window = _window(layer, shape, layer.stride, layer.pads(shape))
             sides = {"filt_height": layer.kernel, "filt_width": layer.kernel}
             return {"class_name": "Conv2D", "n_chan": shape[2], "n_filt": layer.units, **sides, **window}
         case MaxPool():
-            window = _window(layer, shape, layer.size, [(0, -size % layer.size) for size in shape[:2]])
+            after = [-size % layer.size if layer.partial else 0 for size in shape[:2]]
+            window = _window(layer, shape, layer.size, [(0, zeros) for zeros in after])
             sides = {"pool_height": layer.size, "pool_width": layer.size}
             return {"class_name": "MaxPooling2D", "n_filt": shape[2], **sides, **window}
         case Dense():

@@ -74,6 +74,8 @@ back ends have one strategy for both.
 values. `compare.py` compares the log of a vendor's simulation of those with the expected integers; it needs
 Python alone.{_digits(last)}
 
+Weights are constants in the code: reloadable or triplicated ones are for `--to rtl`.
+
 The headers in the projects are hls4ml's, AMD's (`ap_types`) and Siemens' (`ac_types`), all under Apache-2.0.
 """
     return head + "".join(_readme_of(name, made.device) for name in names)

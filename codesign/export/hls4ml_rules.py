@@ -2,7 +2,7 @@
 
 Refused, all found by comparing the compiled C++ with the interpreter, hls4ml 1.3.0:
 
-- layers that its parallel projects do not have (transposed convolution), and float;
+- layers that its parallel projects do not have (transposed convolution, thresholds, groups), and float;
 - Quartus, oneAPI: reuse factors outside ``legal_reuse_factors``;
 - oneAPI: a dense layer of more than 2048 weights whose reuse factor is no power of two: padded weights
   that do not fit their type;
@@ -176,6 +176,10 @@ def _require_layer(name: str, layer: Layer, chip: Network, index: int) -> None:
         raise UnsupportedLayerError(
             f"hls4ml for {name}: layer {layer.name!r} is a {type(layer).__name__}, "
             "which its parallel projects do not have; move it behind chip_layers"
+        )
+    if isinstance(layer, Conv) and layer.groups > 1:
+        raise UnsupportedLayerError(
+            f"hls4ml for {name}: layer {layer.name!r} has {layer.groups} groups; it takes one"
         )
     before = chip.formats[index]
     assert before is not None

@@ -21,6 +21,7 @@ from codesign.export.tools import run, verilator
 from codesign.fixedpoint import FixedPoint, IntArray
 
 __all__ = [
+    "BENCH",
     "EXPECTED",
     "INPUTS",
     "LOADS",
@@ -30,6 +31,7 @@ __all__ = [
     "Upsets",
     "from_hex",
     "inject",
+    "loads_of",
     "simulate_verilog",
     "testbench",
     "to_hex",
@@ -39,6 +41,7 @@ INPUTS: Final = "vectors/inputs.hex"
 EXPECTED: Final = "vectors/expected.hex"
 OUTPUTS: Final = "outputs.hex"
 LOADS: Final = "weights.hex"
+BENCH: Final = "tb/codesign_tb.v"
 _BUILD_SECONDS: Final = 3600.0
 _LOOPS_STAY_LOOPS: Final = ("--unroll-count", "1", "--unroll-stmts", "1", "--expand-limit", "2")
 """The compiler takes most of the time: ten times the C++ comes of loops that are written out."""
@@ -131,6 +134,11 @@ def testbench(interface: Interface, top: str, period_ns: float) -> str:
         ports="\n".join(ports),
         load=load,
     )
+
+
+def loads_of(folder: Path) -> Path | None:
+    """The words that an export's chip is loaded with; None where it has none."""
+    return folder / LOADS if (folder / LOADS).is_file() else None
 
 
 def simulate_verilog(
@@ -241,11 +249,29 @@ def inject(
     fixed: FixedPoint,
     interface: Interface,
     top: str,
+    protected: bool = False,
 ) -> Upsets:
     """Flip every register bit of a design, one at a time, on each frame, in Verilator.
 
-    Registers are what the simulator knows by the name ``state``, which every register of the generated
-    Verilog has.
+    Parameters
+    ----------
+    sources
+        Files of the design. Registers are found by the simulator: every signal ``state`` of the modules
+        ``codesign_register`` and ``codesign_copy``, where all registers of the generated Verilog are.
+    injector
+        C++ of the bench, ``upsets.cpp``.
+    codes
+        Input codes ``(n, ...)``.
+    loads
+        File of the words that are loaded first; None where there are none.
+    fixed
+        Format of the inputs.
+    interface
+        Ports of the top.
+    top
+        Name of the top module.
+    protected
+        Whether only the copies of triplicated registers are flipped.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-upsets-") as name:
         work = Path(name)
@@ -254,7 +280,7 @@ def inject(
         if loads is not None:
             shutil.copyfile(loads, work / LOADS)
         visible = work / "registers.vlt"
-        visible.write_text(REGISTERS_VISIBLE, encoding="ascii")
+        visible.write_text(_VISIBLE + ("" if protected else _SINGLE_VISIBLE), encoding="ascii")
         defines = [
             f"-DLATENCY={interface.latency}",
             f"-DWORDS={interface.words}",
@@ -272,12 +298,13 @@ def inject(
     return Upsets(*(int(word) for word in printed.split()[:4]))
 
 
-REGISTERS_VISIBLE: Final = """\
+_VISIBLE: Final = """\
 `verilator_config
 public_flat_rw -module "codesign_copy" -var "state"
+"""
+_SINGLE_VISIBLE: Final = """\
 public_flat_rw -module "codesign_register" -var "single.state"
 """
-
 
 _TESTBENCH: Final = """\
 // Test bench for any Verilog simulator; run it in the folder of the bundle.

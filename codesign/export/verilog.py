@@ -1,12 +1,12 @@
-"""Reloadable weights as Verilog-2001: a top module that joins the layers' modules of ``verilog_modules``.
+"""The chip as Verilog-2001: a top module that joins hand-written ones, which lie in ``verilog_modules``.
 
-Every layer has its own multipliers for every product; weights and biases stand in registers that are written
-one word at a time. The modules are parameterised and written by hand; only the top is generated. No name of
-a user becomes an identifier: layers are numbered.
+With reloadable weights every layer has its own multipliers for every product, and weights and biases stand in
+registers that are written one word at a time; only the top is generated. With constant weights the top joins
+the stages that ``distributed`` writes. No name of a user becomes an identifier: layers are numbered.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
@@ -31,7 +31,23 @@ from codesign.network import (
     same_padding,
 )
 
-__all__ = ["TOP", "LoadPort", "WeightBlock", "module_source", "modules", "stage_ends", "top", "weight_blocks"]
+__all__ = [
+    "TOP",
+    "LoadPort",
+    "WeightBlock",
+    "constant_modules",
+    "constant_top",
+    "injector_source",
+    "load_port",
+    "load_sequence",
+    "module_source",
+    "modules",
+    "multipliers",
+    "pipeline_bits",
+    "stage_ends",
+    "top",
+    "weight_blocks",
+]
 
 TOP: Final = "codesign_chip"
 """Name of the top module."""
@@ -122,6 +138,35 @@ def stage_ends(chip: Network) -> tuple[int, ...]:
     return (*(start - 1 for start in starts[1:]), len(chip.layers) - 1) if starts else ()
 
 
+def pipeline_bits(chip: Network) -> int:
+    """Bits of the pipeline registers, each counted once."""
+    return sum(_bits(chip, end + 1) for end in stage_ends(chip))
+
+
+def multipliers(chip: Network) -> int:
+    """Products of a weight and an input on the image: those with padding are none."""
+    total = 0
+    for index, layer in enumerate(chip.layers):
+        if isinstance(layer, Dense):
+            total += layer.units * chip.shapes[index][0]
+        elif isinstance(layer, Conv | ConvTranspose):
+            shape, output = chip.shapes[index], chip.shapes[index + 1]
+            along = [_taps(layer, size, grown) for size, grown in zip(shape[:2], output[:2], strict=True)]
+            total += along[0] * along[1] * shape[2] * layer.units
+    return total
+
+
+def _taps(layer: Conv | ConvTranspose, size: int, output: int) -> int:
+    """Pairs of an output and an input position that the kernel joins, along one axis."""
+    if isinstance(layer, Conv):
+        before = same_padding(size, layer.kernel, layer.stride)[0]
+        reads = [at * layer.stride + tap - before for at in range(output) for tap in range(layer.kernel)]
+        return sum(0 <= read < size for read in reads)
+    crop = max(layer.kernel - layer.stride, 0) // 2
+    writes = [at * layer.stride + tap - crop for at in range(size) for tap in range(layer.kernel)]
+    return sum(0 <= write < output for write in writes)
+
+
 def modules(chip: Network, device: Device) -> tuple[str, ...]:
     """Names of the hand-written modules that the top needs."""
     names = set()
@@ -151,33 +196,77 @@ def module_source(name: str) -> str:
     return files("codesign.export").joinpath("verilog_modules", f"{name}.v").read_text(encoding="utf-8")
 
 
+def injector_source() -> str:
+    """C++ that flips registers under Verilator."""
+    return files("codesign.export").joinpath("verilog_modules", "upsets.cpp").read_text(encoding="utf-8")
+
+
 def top(chip: Network, device: Device) -> str:
     """The top module ``codesign_chip``.
 
     Ports: ``inputs`` and ``outputs`` (one bus each, value 0 in the low bits, channels last), and, where there
     are weights, ``clock``, ``load_enable``, ``load_address``, ``load_data``.
     """
-    port = load_port(chip)
     lines: list[str] = []
     ends = stage_ends(chip) if device.pipelined else ()
     bus = "inputs"
     for index, layer in enumerate(chip.layers):
-        lines += ["", f"// Layer {index + 1}: {type(layer).__name__} {json.dumps(layer.name)}, {_edge(chip, index + 1)}"]
+        lines += ["", f"// Layer {index + 1}: {_described(layer)}, gives {_edge(chip, index + 1)}"]
         statements, bus = _layer(chip, index, bus, device)
         lines += statements
         if index in ends:
-            lines += _register(index, _bits(chip, index + 1), bus, device)
+            lines += _register(index + 1, _bits(chip, index + 1), bus, device)
             bus = f"stage_{index + 1}"
     lines += ["", f"assign outputs = {bus};"]
-    body = "\n".join(f"  {line}".rstrip() for line in lines)
-    return _TOP.format(ports=ports(chip, port), body=body, head=_head(chip, device, port))
+    return _top(chip, device, len(ends), load_port(chip), lines)
 
 
-def ports(chip: Network, port: LoadPort | None, clocked: bool = False) -> str:
-    """Port list of the top module."""
-    found = []
-    if port is not None or clocked:
-        found.append("input  wire clock")
+def constant_top(chip: Network, device: Device, widths: Sequence[int]) -> str:
+    """The top module of a chip with constant weights.
+
+    Parameters
+    ----------
+    chip, device
+        What it is made for.
+    widths
+        Bits of the bus in front of the first stage, between stages, and behind the last. A register follows
+        each stage where the device is pipelined.
+    """
+    lines: list[str] = []
+    bus = "inputs"
+    for number, width in enumerate(widths[1:], 1):
+        lines += ["", f"wire [{width - 1}:0] logic_{number};"]
+        lines.append(f"codesign_stage_{number} combinational_{number} (.x({bus}), .y(logic_{number}));")
+        bus = f"logic_{number}"
+        if device.pipelined:
+            lines += _register(number, width, bus, device)
+            bus = f"stage_{number}"
+    lines += ["", f"assign outputs = {bus};"]
+    return _top(chip, device, len(widths) - 1 if device.pipelined else 0, None, lines)
+
+
+def constant_modules(device: Device) -> tuple[str, ...]:
+    """Names of the hand-written modules that a top with constant weights needs."""
+    names = ("codesign_register",) if device.pipelined else ()
+    return (*names, "codesign_copy") if names and device.redundancy == "all" else names
+
+
+def _top(chip: Network, device: Device, latency: int, port: LoadPort | None, lines: Sequence[str]) -> str:
+    return _TOP.format(
+        weights="reloadable" if device.weights == "reloadable" else "constant",
+        ports=_ports(chip, port, latency > 0),
+        body="\n".join(f"  {line}".rstrip() for line in lines),
+        head=_head(chip, device, port, latency),
+    )
+
+
+def _described(layer: Layer) -> str:
+    """Kind and name for a comment: one line of ASCII, whatever the name."""
+    return f"{type(layer).__name__} {json.dumps(layer.name)}"
+
+
+def _ports(chip: Network, port: LoadPort | None, registered: bool) -> str:
+    found = ["input  wire clock"] if port is not None or registered else []
     if port is not None:
         found += [
             "input  wire load_enable",
@@ -191,25 +280,22 @@ def ports(chip: Network, port: LoadPort | None, clocked: bool = False) -> str:
     return ",\n".join(f"    {line}" for line in found)
 
 
-def _head(chip: Network, device: Device, port: LoadPort | None) -> str:
+def _head(chip: Network, device: Device, port: LoadPort | None, latency: int) -> str:
     lines = [
-        f"inputs   {_edge(chip, 0)}",
-        f"outputs  {_edge(chip, -1)}",
+        f"inputs    {_edge(chip, 0)}",
+        f"outputs   {_edge(chip, -1)}",
+        f"latency   {latency} clock edges, one frame each clock"
+        if latency
+        else "latency   none: combinational from inputs to outputs",
+        f"upsets    redundancy {device.redundancy}",
     ]
-    if device.pipelined:
-        lines.append(f"latency  {len(stage_ends(chip))} clock edges, one frame each clock")
-    else:
-        lines.append("latency  combinational from inputs to outputs; the clock loads weights only")
     if port is not None:
-        lines.append(
-            f"load     {port.words} words: at an edge with load_enable, load_data goes to load_address"
-        )
-        for block in weight_blocks(chip):
-            lines.append(
-                f"         {block.base} to {block.base + block.count - 1}: "
-                f"{block.role} of layer {block.layer + 1}, low {block.width} bits"
-            )
-    lines.append(f"upsets   redundancy {device.redundancy}")
+        lines.append(f"load      {port.words} words; at an edge with load_enable, load_data goes to load_address:")
+        lines += [
+            f"          {block.base} to {block.base + block.count - 1}: {block.role} of layer "
+            f"{block.layer + 1}, low {block.width} bits"
+            for block in weight_blocks(chip)
+        ]
     return "\n".join(f"// {line}" for line in lines)
 
 
@@ -226,12 +312,12 @@ def _bits(chip: Network, edge: int) -> int:
     return int(np.prod(chip.shapes[edge])) * fixed.width
 
 
-def _register(index: int, width: int, bus: str, device: Device) -> list[str]:
-    name = f"stage_{index + 1}"
+def _register(number: int, width: int, bus: str, device: Device) -> list[str]:
+    name = f"stage_{number}"
     return [
         f"wire [{width - 1}:0] {name};",
         f"codesign_register #(.WIDTH({width}), .TRIPLICATED({int(device.redundancy == 'all')}))",
-        f"    register_{index + 1} (.clock(clock), .next({bus}), .value({name}));",
+        f"    register_{number} (.clock(clock), .next({bus}), .value({name}));",
     ]
 
 
@@ -348,7 +434,7 @@ def _affine_parameters(
 
 
 _TOP: Final = """\
-// Chip of a quantised network: fully parallel, weights in registers that can be loaded again.
+// Chip of a quantised network: fully parallel, {weights} weights.
 // Buses hold value 0 in their low bits, channels last (row, column, channel); signed values are two's
 // complement.
 //

@@ -149,8 +149,8 @@ def _rows(chip: Network) -> list[dict[str, int | str]]:
         if isinstance(layer, Conv | Dense):
             if layer.reuse_factor(before) > 1:
                 raise UnsupportedLayerError(
-                    f"layer {layer.name!r} is folded; what is priced here has a multiplier for every product: "
-                    "price codesign.hardware.folding.unfolded(network)"
+                    f"layer {layer.name!r} is folded; what is priced here has a multiplier for every "
+                    "product: price codesign.hardware.folding.unfolded(network)"
                 )
             weights = int(np.prod(layer.weight_shapes(before)["weight"]))
             rows.append(
@@ -186,8 +186,8 @@ def _rows(chip: Network) -> list[dict[str, int | str]]:
         elif not isinstance(layer, Flatten):
             raise UnsupportedLayerError(
                 f"layer {layer.name!r} ({type(layer).__name__}) cannot be priced here: the chip takes "
-                "convolutions and dense layers, each followed by at most one activation and one pooling; move "
-                "it behind chip_layers"
+                "convolutions and dense layers, each followed by at most one activation and one pooling; "
+                "move it behind chip_layers"
             )
     return rows
 

@@ -390,10 +390,14 @@ def test_a_flipped_weight_is_seen(small: Path, tmp_path: Path) -> None:
 def test_another_folding_and_names_that_are_no_identifiers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(tmp_path)
     folder = finn.export(STRANGE, "out", device=DEVICE)
+    assert not (home / ".finn").exists()
     assert all(check["differ"] == 0 for check in provenance(folder)["checks"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "out"]
 
 
 @needs_finn
