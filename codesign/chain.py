@@ -144,7 +144,7 @@ class _Chain:
         start = time.perf_counter()
         try:
             found = self._compare(form)
-        except UnsupportedLayerError as error:
+        except (UnsupportedLayerError, ConfigError) as error:
             found = Hop(form, "refused", note=str(error))
         except MissingToolError as error:
             found = Hop(form, "absent", note=str(error))

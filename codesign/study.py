@@ -235,9 +235,16 @@ class Study:
 
     @classmethod
     def create(cls, folder: str | Path, setup: Setup, config: Mapping[str, Any] | None = None) -> "Study":
-        """Make a new study in a folder; raise if no design can be priced or keeps the budgets."""
+        """Make a new study in a folder; raise if no design can be priced, or keeps the budgets.
+
+        Raises also where no export of ``setup`` could be for its device.
+        """
         setup.price(setup.definition.SPACE.sample_codes(1, np.random.default_rng(setup.seed)))
         setup.problem.check_budgets(np.random.default_rng(setup.seed))
+        if setup.export:
+            setup.refusal(
+                setup.baseline or setup.definition.SPACE.sample(1, np.random.default_rng(setup.seed))[0]
+            )
         constant: Mapping[str, Summary] = getattr(setup.task, "constant", dict)()
         known = {
             "config": dict(config or {}),

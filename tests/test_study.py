@@ -65,6 +65,15 @@ def test_what_an_export_cannot_take_is_refused_before_training(tmp_path: Path, s
     assert taken.meta["export"] == ["onnx", "qonnx"]
 
 
+def test_a_device_that_an_export_cannot_be_for_is_refused_before_the_study_is_made(
+    tmp_path: Path, setup: Setup
+) -> None:
+    other = replace(setup, export=("finn",), device=Device(part="5CGXFC7C7F23C8"))
+    with pytest.raises(ConfigError, match="finn: part '5CGXFC7C7F23C8' is no UltraScale"):
+        Study.create(tmp_path / "study", other)
+    assert not (tmp_path / "study").exists()
+
+
 def tiny_space(setup: Setup) -> SearchSpace:
     return setup.definition.SPACE
 

@@ -31,7 +31,7 @@ from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.hardware import Device
 from codesign.network import Network
 
-__all__ = ["Bundle", "bundle", "fixed_edges", "load_network", "probes", "vectors"]
+__all__ = ["Bundle", "bundle", "fixed_edges", "load_network", "probes", "require_no_redundancy", "vectors"]
 
 PROVENANCE: Final = "provenance.json"
 NETWORK: Final = "network.json"
@@ -198,6 +198,15 @@ def fixed_edges(network: Network, target: str) -> tuple[FixedPoint, FixedPoint]:
                 "give it one, or move it behind chip_layers"
             )
     return cast(FixedPoint, chip.formats[0]), cast(FixedPoint, chip.formats[-1])
+
+
+def require_no_redundancy(device: Device, target: str) -> None:
+    """Raise ``UnsupportedLayerError`` where something is to be triplicated: only the RTL target does that."""
+    if device.redundancy != "none":
+        raise UnsupportedLayerError(
+            f"{target}: it triplicates nothing, and the device has redundancy {device.redundancy!r}; "
+            "use --to rtl, or redundancy none"
+        )
 
 
 def load_network(folder: Path) -> Network:

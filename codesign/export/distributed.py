@@ -231,7 +231,7 @@ def _sums(taps: Variables, matrix: NDArray[np.float64], trace: Any) -> list[Any]
     hwconf = example.hwconf if example is not None else trace.HWConfig(1, -1, -1)
     totals: list[Any] = [trace.FixedVariable.from_const(0.0, hwconf, 1) for _ in range(matrix.shape[1])]
     if len(columns):
-        solved = trace.FixedVariableArray(_objects(taps[rows].tolist())) @ matrix[np.ix_(rows, columns)]
+        solved = trace.FixedVariableArray(_objects(taps[rows].tolist())) @ matrix[rows][:, columns]
         for column, total in zip(columns, solved._vars, strict=True):
             totals[column] = total
     return [total + float(offset) for total, offset in zip(totals, offsets, strict=True)]
@@ -299,8 +299,7 @@ def _fields(outputs: Variables, fixed: FixedPoint, results: Sequence[str]) -> li
     """Fields of the output bus: results of the graph in order, and literals where an output never changes."""
     remaining = iter(results)
     values = [
-        _literal(int(output.low)) if _constant(output) else next(remaining)
-        for output in outputs.ravel()
+        _literal(int(output.low)) if _constant(output) else next(remaining) for output in outputs.ravel()
     ]
     return [_Field(fixed.width, fixed.signed, value) for value in values]
 

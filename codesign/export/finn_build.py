@@ -131,12 +131,6 @@ class _Run:
         graph.node.insert(list(graph.node).index(quant), scale)
         graph.node.remove(quant)
         self.model.set_tensor_datatype(name, DataType[f"{'' if signed else 'U'}INT{width}"])
-        for node in graph.node:
-            if node.op_type == "Conv":
-                held = {attribute.name for attribute in node.attribute}
-                for attribute, value in (("group", 1), ("dilations", [1, 1])):
-                    if attribute not in held:
-                        node.attribute.append(helper.make_attribute(attribute, value))
 
     def give_codes(self) -> None:
         """Drop what follows the last threshold: the scale, so that integers are given, and the layout."""

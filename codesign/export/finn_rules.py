@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from codesign.errors import ConfigError, UnsupportedLayerError
-from codesign.export.bundle import fixed_edges
+from codesign.export.bundle import fixed_edges, require_no_redundancy
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.hardware.folding import frame_cycles
@@ -34,6 +34,7 @@ def check(network: Network, device: Device) -> None:
     from codesign.export.graph import check_exact
 
     fixed_edges(network, "finn")
+    require_no_redundancy(device, "finn")
     check_exact(network, "finn")
     if not device.part.startswith(_PARTS):
         raise ConfigError(
@@ -48,7 +49,7 @@ def check(network: Network, device: Device) -> None:
             _require_products(layer, shape, before, pending)
             pending = layer
         elif isinstance(layer, ReLU):
-            _require_thresholds(layer, pending)
+            _require_thresholds(layer, pending, before)
             pending = None
         elif isinstance(layer, Flatten) and pending is not None:
             raise UnsupportedLayerError(
@@ -108,7 +109,7 @@ def _require_products(layer: Affine, shape: Shape, before: FixedPoint, pending: 
         )
 
 
-def _require_thresholds(layer: ReLU, pending: Layer | None) -> None:
+def _require_thresholds(layer: ReLU, pending: Layer | None, sums: FixedPoint | None) -> None:
     if pending is None:
         raise UnsupportedLayerError(
             f"finn: layer {layer.name!r} follows no layer with weights; FINN rounds sums only"
@@ -120,6 +121,11 @@ def _require_thresholds(layer: ReLU, pending: Layer | None) -> None:
     if layer.output.signed:
         raise UnsupportedLayerError(
             f"finn: layer {layer.name!r} has a signed format; FINN's thresholds give unsigned codes"
+        )
+    assert sums is not None
+    if layer.output.rounding == "half_even" and layer.output.fraction_bits < sums.fraction_bits:
+        raise UnsupportedLayerError(
+            f"finn: layer {layer.name!r} rounds half to even; FINN's thresholds round half up, give it that"
         )
     if layer.output.width > MOST_OUTPUT_BITS:
         raise UnsupportedLayerError(

@@ -288,11 +288,11 @@ class _Graph:
             "kernel_shape": [layer.kernel] * 2,
             "strides": [layer.stride] * 2,
             "pads": _pads(layer, shape),
+            "dilations": [1, 1],
+            "group": layer.groups if isinstance(layer, Conv) else 1,
         }
         if isinstance(layer, ConvTranspose):
             attributes["output_padding"] = [max(layer.stride - layer.kernel, 0)] * 2
-        elif layer.groups > 1:
-            attributes["group"] = layer.groups
         kind = "Conv" if isinstance(layer, Conv) else "ConvTranspose"
         self.node(kind, layer.name, [before, weight, bias], **attributes)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from codesign.errors import ConfigError, UnsupportedLayerError
-from codesign.export.bundle import fixed_edges
+from codesign.export.bundle import fixed_edges, require_no_redundancy
 from codesign.export.hls4ml_build import PROJECT, is_resource, legal_reuse_factors, pads
 from codesign.hardware import Device
 from codesign.network import Conv, Dense, Flatten, Layer, MaxPool, Network, ReLU, Reshape, Upsample
@@ -131,6 +131,7 @@ def check(network: Network, device: Device, *, backends: Sequence[str] = ("vitis
         For an unknown back end.
     """
     fixed_edges(network, TARGET)
+    require_no_redundancy(device, TARGET)
     chip = network.chip
     for name in known(backends):
         _require_part(name, device)

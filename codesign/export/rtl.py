@@ -26,6 +26,7 @@ from codesign.export import distributed, verilog
 from codesign.export.bundle import Bundle, bundle, fixed_edges, load_network
 from codesign.export.simulation import (
     BENCH,
+    COPIES_VISIBLE,
     EXPECTED,
     INPUTS,
     LOADS,
@@ -39,7 +40,7 @@ from codesign.export.simulation import (
 from codesign.export.tools import require_package, verilator
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device
-from codesign.network import LAYER_KINDS, Network, Sigmoid
+from codesign.network import LAYER_KINDS, Network, Sigmoid, require_plain
 
 __all__ = ["check", "export", "simulate"]
 
@@ -64,7 +65,8 @@ def check(network: Network, device: Device) -> None:
     Raises
     ------
     UnsupportedLayerError
-        A layer that is folded, computes in float, or, with constant weights, is wider than da4ml is exact.
+        A layer that is folded, computes in float, has a form that only imported networks have, or, with
+        constant weights, is wider than da4ml is exact.
     ConfigError
         Redundancy without registers.
     """
@@ -80,6 +82,7 @@ def check(network: Network, device: Device) -> None:
                 f"{_TARGET}: layer {layer.name!r} is folded, and the RTL is fully parallel only; "
                 "drop the folding, or use finn or hls4ml"
             )
+    require_plain(chip, _TARGET)
     fixed_edges(network, _TARGET)
     if device.weights == "constant":
         _require_constant(chip, device)
@@ -93,22 +96,22 @@ def _require_constant(chip: Network, device: Device) -> None:
         )
     if device.redundancy == "all" and not device.pipelined:
         raise ConfigError(
-            f"{_TARGET}: redundancy 'all' triplicates registers, and constant weights without pipelining have "
-            "none; choose redundancy none, or a pipelined design"
+            f"{_TARGET}: redundancy 'all' triplicates registers, and constant weights without pipelining "
+            "have none; choose redundancy none, or a pipelined design"
         )
     for name, fixed in zip(("input", *(layer.name for layer in chip.layers)), chip.formats, strict=True):
         assert fixed is not None
         if fixed.width > _MAX_BITS:
             raise UnsupportedLayerError(
-                f"{_TARGET}: layer {name!r} has values of {fixed.width} bits; da4ml (constant weights) is exact "
-                f"up to {_MAX_BITS}; use narrower formats or reloadable weights"
+                f"{_TARGET}: layer {name!r} has values of {fixed.width} bits; da4ml (constant weights) is "
+                f"exact up to {_MAX_BITS}; use narrower formats or reloadable weights"
             )
     for layer in chip.layers:
         weight = getattr(layer, "weight", None)
         if weight is not None and weight.width > distributed.MAX_WEIGHT_BITS:
             raise UnsupportedLayerError(
-                f"{_TARGET}: layer {layer.name!r} has weights of {weight.width} bits; da4ml (constant weights) "
-                f"is exact up to {distributed.MAX_WEIGHT_BITS}; use narrower or reloadable weights"
+                f"{_TARGET}: layer {layer.name!r} has weights of {weight.width} bits; da4ml (constant "
+                f"weights) is exact up to {distributed.MAX_WEIGHT_BITS}; use narrower or reloadable weights"
             )
 
 
@@ -171,7 +174,7 @@ def simulate(folder: Path, inputs: NDArray[Any]) -> IntArray:
     folder
         What ``export`` wrote.
     inputs
-        Real values ``(n, *input_shape)``; they are rounded into the input format here, as the chip gets codes.
+        Real values ``(n, *input_shape)``; rounded into the input format here, as the chip gets codes.
 
     Returns
     -------
@@ -256,6 +259,7 @@ def _write(made: Bundle, chip: Network, design: _Design) -> None:
         made.write(LOADS, "".join(f"{word & mask:0{digits}x}\n" for word in design.loads.tolist()))
     if made.device.redundancy != "none":
         made.write(_INJECTOR, verilog.injector_source())
+        made.write("tb/registers.vlt", COPIES_VISIBLE)
     made.write("synthesis/constraints.sdc", _constraints(design.interface, made.device))
     made.write("synthesis/yosys.ys", _YOSYS)
 
@@ -276,11 +280,15 @@ def _check_upsets(made: Bundle, chip: Network, design: _Design, codes: IntArray)
         top=verilog.TOP,
         protected=True,
     )
-    made.measured["upsets"] = {"register_bits": upsets.registers, "flips": upsets.flips, "changed": upsets.changed}
+    made.measured["upsets"] = {
+        "register_bits": upsets.registers,
+        "flips": upsets.flips,
+        "changed": upsets.changed,
+    }
     if upsets.changed or upsets.kept or not upsets.flips:
         raise OutputError(
-            f"{_TARGET}: of {upsets.flips} single upsets of triplicated registers, {upsets.changed} changed an "
-            f"output and {upsets.kept} stayed after a clock edge; it was not kept"
+            f"{_TARGET}: of {upsets.flips} single upsets of triplicated registers, {upsets.changed} changed "
+            f"an output and {upsets.kept} stayed after a clock edge; it was not kept"
         )
 
 
@@ -291,7 +299,9 @@ def _constraints(interface: Interface, device: Device) -> str:
         margin=f"{0.1 * device.period_ns:.4f}",
         where=where,
         kind="the design's clock" if interface.clocked else "virtual: the design is combinational",
-        inputs="[remove_from_collection [all_inputs] [get_ports clock]]" if interface.clocked else "[all_inputs]",
+        inputs="[remove_from_collection [all_inputs] [get_ports clock]]"
+        if interface.clocked
+        else "[all_inputs]",
     )
 
 
@@ -300,7 +310,9 @@ def _readme(chip: Network, device: Device, design: _Design, made: Bundle) -> str
     return _README.format(
         weights=device.weights,
         redundancy=device.redundancy,
-        timing=f"pipelined, {interface.latency} clock edges of latency" if interface.latency else "combinational",
+        timing=f"pipelined, {interface.latency} clock edges of latency"
+        if interface.latency
+        else "combinational",
         mhz=f"{device.clock_mhz:g}",
         frames=len(made.inputs),
         input_shape="x".join(map(str, chip.shapes[0])),
@@ -319,21 +331,24 @@ def _readme(chip: Network, device: Device, design: _Design, made: Bundle) -> str
             latency=interface.latency,
             words=interface.words,
             clocked=int(interface.clocked),
-        ) if "upsets" in made.measured else "",
+        )
+        if "upsets" in made.measured
+        else "",
         graph=_README_GRAPH.format(ns=distributed.ADDER_LEVEL_NS) if device.weights == "constant" else "",
         figures="\n".join(f"| {name} | {value} |" for name, value in design.measured.items()),
     )
 
 
 _SDC: Final = """\
-# Clock: {kind}. Inputs arrive and outputs leave within a tenth of the period; change both to what surrounds it.
+# Clock: {kind}.
+# A tenth of the period is left to what drives the inputs and to what reads the outputs: change both.
 create_clock -name clock -period {period}{where}
 set_input_delay {margin} -clock clock {inputs}
 set_output_delay {margin} -clock clock [all_outputs]
 """
 
 _YOSYS: Final = """\
-# yosys -p "script synthesis/yosys.ys"   in this folder; put a Liberty file in place of cells.lib.
+# yosys -s synthesis/yosys.ys   in the folder of the bundle, with a Liberty file in place of cells.lib.
 # codesign_copy has keep_hierarchy: the copies of a triplicated register stay apart.
 read_verilog rtl/*.v
 hierarchy -check -top codesign_chip
@@ -349,18 +364,19 @@ _README: Final = """\
 # Verilog of a quantised network
 
 Module `codesign_chip` in `rtl/`: Verilog-2001, fully parallel, one frame each clock; {weights} weights,
-redundancy {redundancy}, {timing}, for a clock of {mhz} MHz. It was simulated in Verilator on {frames} frames and gave the integers
-of the reference interpreter (`provenance.json`).
+redundancy {redundancy}, {timing}, for a clock of {mhz} MHz. Simulated in
+Verilator on {frames} frames it gave the integers of the reference interpreter (`provenance.json`).
 
 ## Ports
 
-| port | what |
-| --- | --- |
-| `inputs` | {input_bits} bits: {input_shape} values of {input_width} bits, {input_sign}, LSB {input_step} |
-| `outputs` | {output_bits} bits: {output_shape} values of {output_width} bits, {output_sign}, LSB {output_step} |
+| port | bits | what |
+| --- | --- | --- |
+| `inputs` | {input_bits} | {input_shape} values of {input_width} bits, {input_sign}, LSB {input_step} |
+| `outputs` | {output_bits} | {output_shape} values of {output_width} bits, {output_sign}, LSB {output_step} |
 
-Value 0 is in the low bits; images are channels last (row, column, channel); signed values are two's complement.
-The chip gets integers: rounding real values into the input format is done before it. There is no reset.
+Value 0 is in the low bits; images are channels last (row, column, channel); signed values are two's
+complement. The chip gets integers: real values are rounded into the input format before it. There is no
+reset.
 {load}{upsets}{graph}
 ## Figures
 
@@ -376,33 +392,42 @@ The same test bench in any simulator, in this folder. It reads `vectors/inputs.h
 prints how many frames differ from `vectors/expected.hex`:
 
 ```bash
-verilator --binary --timing -Wno-fatal --top-module codesign_tb -O3 --unroll-count 1 --unroll-stmts 1 rtl/*.v tb/codesign_tb.v && ./obj_dir/Vcodesign_tb
-iverilog -g2001 -s codesign_tb -o sim.vvp rtl/*.v tb/codesign_tb.v && vvp sim.vvp
+verilator --binary --timing -Wno-fatal --unroll-count 1 --unroll-stmts 1 \\
+  --top-module codesign_tb -o simulation rtl/*.v tb/codesign_tb.v && obj_dir/simulation
+iverilog -g2001 -s codesign_tb -o simulation rtl/*.v tb/codesign_tb.v && vvp simulation
 xrun rtl/*.v tb/codesign_tb.v -top codesign_tb
-vcs -full64 -timescale=1ns/1ps rtl/*.v tb/codesign_tb.v -top codesign_tb -o simv && ./simv
+vcs -full64 rtl/*.v tb/codesign_tb.v -top codesign_tb -o simulation && ./simulation
 vlib work && vlog rtl/*.v tb/codesign_tb.v && vsim -c codesign_tb -do "run -all; quit"
 ```
 
-The first was run when this was made; the others were not.
+Verilator was run when this was made; the others were not.
 
 ## Synthesise
 
+`synthesis/constraints.sdc` holds the clock. With Yosys and a Liberty file:
+
 ```bash
-cp YOUR_LIBRARY.lib cells.lib && yosys -p "script synthesis/yosys.ys"
+cp YOUR_LIBRARY.lib cells.lib
+yosys -s synthesis/yosys.ys
 ```
 
+Sketches for Genus and for Design Compiler, not run when this was made:
+
 ```tcl
-# Genus; not run when this was made
 read_libs YOUR_LIBRARY.lib
 read_hdl [glob rtl/*.v]
 elaborate codesign_chip
 read_sdc synthesis/constraints.sdc
 set_db optimize_merge_flops false
-foreach copy [get_db modules *codesign_copy*] {{ set_db $copy .ungroup_ok false; set_db $copy .boundary_opto false }}
+foreach copy [get_db modules *codesign_copy*] {{
+  set_db $copy .ungroup_ok false
+  set_db $copy .boundary_opto false
+}}
 syn_generic; syn_map; syn_opt
 report_area; report_timing
+```
 
-# Design Compiler; not run when this was made
+```tcl
 analyze -format verilog [glob rtl/*.v]
 elaborate codesign_chip
 read_sdc synthesis/constraints.sdc
@@ -410,37 +435,42 @@ set_app_var compile_enable_register_merging false
 set_ungroup [get_designs codesign_copy*] false
 set_boundary_optimization [get_designs codesign_copy*] false
 compile_ultra
+report_area; report_timing
 ```
 
-The lines about `codesign_copy` matter with redundancy only: the three copies of a register are logically equal,
-and synthesis that may merge them undoes the triplication. Afterwards count the flip-flops: there must be at least
-`register_bits` of the table above (less those that reach no output).
+The lines about `codesign_copy` matter with redundancy only: the copies of a register are logically equal,
+and synthesis that may merge them undoes the triplication. Count the flip-flops afterwards: `register_bits` of
+the table above, less what reaches no output.
 """
 
 _README_LOAD: Final = """
 ## Weights
 
-At a rising edge of `clock` with `load_enable` high, `load_data` is written to word `load_address` (0 to
-{last}; the addresses of each layer are in the head of `rtl/codesign_chip.v`). `weights.hex` holds the
-{words} words in that order. Until all are loaded the outputs mean nothing.
+At a rising edge of `clock` with `load_enable` high, `load_data` is written to word `load_address`, 0 to
+{last}; which words a layer has is in the head of `rtl/codesign_chip.v`. `weights.hex` holds the {words} words
+in that order. Until all are loaded the outputs mean nothing.
 """
 
 _README_UPSETS: Final = """
 ## Upsets
 
-Every bit of a triplicated register was flipped, one at a time, in simulation: {register_bits} bits, {flips} flips,
-{changed} changed an output; each was mended at the next clock edge. This proves the registers, not transients in the
-logic behind the voters. To repeat it:
+Every bit of every copy of the triplicated registers was flipped in simulation, one at a time:
+{register_bits} bits, {flips} flips, of which {changed} changed an output; each was mended at the next clock
+edge. This proves the registers; a transient in the logic behind a voter is not covered. To repeat it:
 
 ```bash
-printf '`verilator_config\\npublic_flat_rw -module "codesign_copy" -var "state"\\n' > registers.vlt
-verilator --cc --exe --build --prefix Vchip --top-module codesign_chip -Wno-fatal -CFLAGS "-DLATENCY={latency} -DWORDS={words} -DCLOCKED={clocked}" registers.vlt rtl/*.v tb/upsets.cpp && ./obj_dir/Vchip
+verilator --cc --exe --build --prefix Vchip --top-module codesign_chip -Wno-fatal \\
+  -CFLAGS "-DLATENCY={latency} -DWORDS={words} -DCLOCKED={clocked}" -o upsets \\
+  tb/registers.vlt rtl/*.v tb/upsets.cpp && obj_dir/upsets
 ```
+
+It prints register bits, flips, flips that changed an output, and flips that were not mended, on the frames of
+`vectors/inputs.hex`: keep a few of them.
 """
 
 _README_GRAPH: Final = """
 ## Adder graph
 
-da4ml found the shared adders; the Verilog is written by codesign and holds none of da4ml's. Where the design is
-pipelined, stages were cut at {ns} ns an adder: an assumption, to be replaced by what synthesis says.
+da4ml found the shared adders; the Verilog is written by codesign and holds none of da4ml's. In a pipelined
+design the stages were cut at {ns} ns an adder: an assumption, until synthesis says what it is.
 """

@@ -22,6 +22,7 @@ from codesign.fixedpoint import FixedPoint, IntArray
 
 __all__ = [
     "BENCH",
+    "COPIES_VISIBLE",
     "EXPECTED",
     "INPUTS",
     "LOADS",
@@ -149,6 +150,7 @@ def simulate_verilog(
     loads: Path | None,
     formats: tuple[FixedPoint, FixedPoint],
     shape: Sequence[int],
+    optimise: bool = True,
 ) -> tuple[IntArray, Seconds]:
     """Outputs of Verilog for input codes, by Verilator.
 
@@ -166,6 +168,8 @@ def simulate_verilog(
         Of the inputs and of the outputs.
     shape
         Of one output.
+    optimise
+        Whether the compiler optimises; a netlist of gates is built faster without.
 
     Returns
     -------
@@ -183,7 +187,9 @@ def simulate_verilog(
         if loads is not None:
             shutil.copyfile(loads, work / LOADS)
         started = perf_counter()
-        program = _build(["--binary", "--timing", "--top-module", "codesign_tb"], [*sources, bench], work)
+        program = _build(
+            ["--binary", "--timing", "--top-module", "codesign_tb"], [*sources, bench], work, optimise
+        )
         built = perf_counter()
         run([program], cwd=work, log=work / "run.log", what="simulating the Verilog", timeout=_BUILD_SECONDS)
         ended = perf_counter()
@@ -193,7 +199,7 @@ def simulate_verilog(
     return outputs, Seconds(built - started, ended - built)
 
 
-def _build(options: Sequence[str], sources: Sequence[Path], work: Path) -> Path:
+def _build(options: Sequence[str], sources: Sequence[Path], work: Path, optimise: bool = True) -> Path:
     tool = verilator()
     run(
         [
@@ -205,7 +211,15 @@ def _build(options: Sequence[str], sources: Sequence[Path], work: Path) -> Path:
             "simulation",
             *_LOOPS_STAY_LOOPS,
             *("-Wno-fatal", "--output-split", "20000", "--output-split-cfuncs", "500", "--build-jobs", "2"),
-            *("-MAKEFLAGS", "OPT_FAST=-O1", "-MAKEFLAGS", "OPT_SLOW=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0"),
+            *(
+                "--x-initial",
+                "fast",
+                "--x-assign",
+                "fast",
+                "-MAKEFLAGS",
+                f"OPT_FAST={'-O1' if optimise else '-O0'}",
+            ),
+            *("-MAKEFLAGS", "OPT_SLOW=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0"),
             *tool.flags,
             *sources,
         ],
@@ -280,7 +294,7 @@ def inject(
         if loads is not None:
             shutil.copyfile(loads, work / LOADS)
         visible = work / "registers.vlt"
-        visible.write_text(_VISIBLE + ("" if protected else _SINGLE_VISIBLE), encoding="ascii")
+        visible.write_text(COPIES_VISIBLE + ("" if protected else _SINGLE_VISIBLE), encoding="ascii")
         defines = [
             f"-DLATENCY={interface.latency}",
             f"-DWORDS={interface.words}",
@@ -298,10 +312,12 @@ def inject(
     return Upsets(*(int(word) for word in printed.split()[:4]))
 
 
-_VISIBLE: Final = """\
+COPIES_VISIBLE: Final = """\
 `verilator_config
 public_flat_rw -module "codesign_copy" -var "state"
 """
+"""Tells Verilator that the copies of triplicated registers may be written from outside."""
+
 _SINGLE_VISIBLE: Final = """\
 public_flat_rw -module "codesign_register" -var "single.state"
 """

@@ -290,7 +290,9 @@ def _head(chip: Network, device: Device, port: LoadPort | None, latency: int) ->
         f"upsets    redundancy {device.redundancy}",
     ]
     if port is not None:
-        lines.append(f"load      {port.words} words; at an edge with load_enable, load_data goes to load_address:")
+        lines.append(
+            f"load      {port.words} words; at an edge with load_enable, load_data goes to load_address:"
+        )
         lines += [
             f"          {block.base} to {block.base + block.count - 1}: {block.role} of layer "
             f"{block.layer + 1}, low {block.width} bits"

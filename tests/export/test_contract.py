@@ -15,8 +15,9 @@ from codesign.errors import MissingToolError, UnsupportedLayerError
 from codesign.export import TARGETS, exporter
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
+from codesign.hardware.estimate import Redundancy
 from codesign.hardware.folding import fold
-from codesign.network import Conv, Dense, Network, ReLU, Sigmoid, Thresholds
+from codesign.network import Conv, Dense, Network, ReLU, Thresholds
 from tests.export.designs import DESIGNS
 
 HEAVY = (
@@ -31,7 +32,7 @@ HEAVY = (
     "onnxruntime",
     "qonnx",
 )
-TOOLS = {"finn": "finn", "hls4ml": "hls4ml", "rtl": "verilator"}
+TOOLS = {"finn": "verilator", "hls4ml": "hls4ml", "rtl": "verilator"}
 LATENT = DESIGNS["latent alone"]
 CODE = FixedPoint(1, 5, signed=False, rounding="half_up")
 WEIGHT = FixedPoint(0, 4)
@@ -84,7 +85,7 @@ def test_the_pre_flight_needs_no_weights_and_names_layer_and_target(target: str)
 
 @pytest.mark.parametrize("target", ["finn", "hls4ml", "rtl"])
 def test_float_layers_on_the_chip_are_refused(target: str) -> None:
-    layers = (Dense("whole", 4, weight=WEIGHT, bias=WEIGHT), Dense("real", 4), Sigmoid("s"))
+    layers = (Dense("whole", 4, weight=WEIGHT, bias=WEIGHT), Dense("real", 4), ReLU("r"))
     with pytest.raises(UnsupportedLayerError, match=f"(?i){target}.*'real'"):
         exporter(target).check(Network((8,), layers, FixedPoint(1, 7, signed=False)), Device())
 
@@ -96,3 +97,10 @@ def test_the_same_network_gives_the_same_bundle(target: str, tmp_path: Path) -> 
     dates = [json.loads(files.pop("provenance.json")).pop("written") for files in (first, second)]
     assert len(dates) == 2
     assert first == second
+
+
+@pytest.mark.parametrize("target", ["finn", "hls4ml"])
+@pytest.mark.parametrize("redundancy", ["weights", "all"])
+def test_redundancy_that_a_target_would_not_write_is_refused(target: str, redundancy: Redundancy) -> None:
+    with pytest.raises(UnsupportedLayerError, match=f"{target}: it triplicates nothing.*--to rtl"):
+        exporter(target).check(fold(LATENT, 64), Device(redundancy=redundancy))

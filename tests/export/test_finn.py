@@ -503,3 +503,16 @@ def test_what_the_check_promises_is_kept(
             f"(estimate {estimate['initiation_interval']}), latency {measured['latency_cycles']} "
             f"({estimate['latency_cycles']})\n"
         )
+
+
+def test_sums_rounded_to_even_are_refused_but_where_nothing_is_dropped() -> None:
+    weight = FixedPoint(0, 3)
+    for fraction_bits, refused in ((2, True), (6, False)):
+        code = FixedPoint(1, fraction_bits, signed=False)
+        layers = (Dense("dense", 4, weight=weight, bias=weight), ReLU("even", code))
+        network = Network((8,), layers, FixedPoint(1, 3, signed=False))
+        if refused:
+            with pytest.raises(UnsupportedLayerError, match="finn: layer 'even' rounds half to even"):
+                finn.check(network, Device())
+        else:
+            finn.check(network, Device())

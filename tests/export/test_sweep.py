@@ -1,0 +1,75 @@
+"""Every design on every back end: what a pre-flight promises, the export keeps. By hand: ``pytest -m sweep``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codesign.errors import UnsupportedLayerError
+from codesign.export import exporter
+from codesign.export.bundle import vectors
+from codesign.hardware import Device
+from codesign.tasks import econt
+from tests.export.designs import DESIGNS
+
+pytestmark = pytest.mark.sweep
+BACKENDS = ("vivado", "vitis", "catapult", "quartus", "oneapi")
+
+
+@dataclass(frozen=True)
+class Form:
+    target: str
+    device: Device = Device()
+    backend: str = ""
+
+    @property
+    def name(self) -> str:
+        stored = f" {self.device.weights}" if self.target == "rtl" else ""
+        shape = "" if self.target != "rtl" else " pipelined" if self.device.pipelined else " combinational"
+        upsets = "" if self.device.redundancy == "none" else f" {self.device.redundancy} triplicated"
+        return f"{self.target}{stored}{shape}{upsets}{self.backend and f' {self.backend}'}"
+
+
+FORMS = (
+    Form("onnx"),
+    Form("qonnx"),
+    *(Form("hls4ml", backend=name) for name in BACKENDS),
+    Form("finn", Device(clock_mhz=200)),
+    Form("rtl", Device(weights="constant")),
+    Form("rtl", Device(weights="constant", pipelined=False)),
+    Form("rtl"),
+    Form("rtl", Device(pipelined=False)),
+)
+REFUSED = {
+    "finn": ("pooling", "pooling and stride", "three convolutions", "kernel 1"),
+    "rtl": ("folded",),
+    "hls4ml quartus": ("folded",),
+    "hls4ml oneapi": ("folded",),
+}
+"""Designs that a pre-flight may refuse; any other has to be taken."""
+
+
+@pytest.fixture(scope="module")
+def wafers() -> Any:
+    return econt.generate(10_000, seed=0).images[..., None]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize("name", DESIGNS)
+def test_a_promise_is_kept(name: str, form: Form, wafers: Any, tmp_path: Path) -> None:
+    network, target = DESIGNS[name], exporter(form.target)
+    options: dict[str, Any] = {"backends": (form.backend,)} if form.backend else {}
+    refused = REFUSED.get(f"{form.target} {form.backend}".strip(), ())
+    try:
+        target.check(network, form.device, **options)
+    except UnsupportedLayerError as error:
+        assert name in refused, error
+        assert any(repr(layer.name) in str(error) for layer in network.layers)
+        with pytest.raises(UnsupportedLayerError):
+            target.export(network, tmp_path / "out", device=form.device, **options)
+        assert not list(tmp_path.iterdir())
+        return
+    inputs = vectors(network, wafers)
+    folder = target.export(network, tmp_path / "out", device=form.device, inputs=inputs, **options)
+    assert (folder / "README.md").is_file()
