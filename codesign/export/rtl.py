@@ -48,7 +48,8 @@ _TARGET: Final = "rtl"
 _INJECTOR: Final = "tb/upsets.cpp"
 _MAX_BITS: Final = 40
 """Width up to which da4ml's logarithms of ranges are exact in double precision, with room."""
-_FLIPS: Final = 200_000
+_FLIPS: Final = 40_000
+"""Upsets to try: every bit on one frame at least, small designs on up to 4 frames."""
 
 
 @dataclass(frozen=True, slots=True)

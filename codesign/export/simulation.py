@@ -319,7 +319,7 @@ public_flat_rw -module "codesign_copy" -var "state"
 """Tells Verilator that the copies of triplicated registers may be written from outside."""
 
 _SINGLE_VISIBLE: Final = """\
-public_flat_rw -module "codesign_register" -var "single.state"
+public_flat_rw -module "codesign_register*" -var "*state"
 """
 
 _TESTBENCH: Final = """\

@@ -31,12 +31,12 @@ EVERYTHING = randomised(
             ReLU("kept"),
             Upsample("twice"),
             Conv("holes", 3, kernel=2, stride=3, **fixed(3)),
-            ReLU("cut", FixedPoint(2, 1, signed=False, rounding="truncate")),
+            ReLU("cut", FixedPoint(0, 5, signed=False, rounding="truncate")),
             Flatten("flat"),
             Dense("dense", 8, **fixed(3)),
             ReLU("fine", FixedPoint(1, 9, signed=False, rounding="half_up")),
             Reshape("image", (2, 2, 2)),
-            ConvTranspose("far", 1, kernel=1, stride=2, **fixed(2)),
+            ConvTranspose("far", 2, kernel=1, stride=2, **fixed(5)),
         ),
         FixedPoint(1, 3),
     )
@@ -58,6 +58,7 @@ _DEAD = Network(
     FixedPoint(1, 2, signed=False),
     weights={"d.weight": np.array([[1, -1]] * 3), "d.bias": np.array([1, -1])},
 )
+_BIT = FixedPoint(1, 0, signed=False)
 CORNERS: dict[str, Network] = {
     "nothing": Network((3,), (), FixedPoint(1, 2)),
     "no weights": Network(
@@ -86,8 +87,11 @@ CORNERS: dict[str, Network] = {
             FixedPoint(1, 20),
         )
     ),
-    "one value of one bit": randomised(
-        Network((1,), (Dense("d", 1, **fixed(1)), ReLU("r", rounded(1))), FixedPoint(0, 1, signed=False))
+    "one value of one bit": Network(
+        (1,),
+        (Dense("d", 1, weight=_BIT, bias=_BIT), ReLU("r", _BIT)),
+        _BIT,
+        weights={"d.weight": np.ones((1, 1)), "d.bias": np.zeros(1)},
     ),
 }
 """Shapes and formats at the edge of what a generator gets right."""

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from codesign.errors import CodesignError, ConfigError, MissingToolError, OutputError, UnsupportedLayerError
 from codesign.export import finn
 from codesign.export.bundle import probes
-from codesign.export.finn_build import STEPS
-from codesign.export.finn_chain import Chain, Node, Stream, feed
-from codesign.export.finn_rules import lossless, whole_windows
+from codesign.export.finn import exporter
+from codesign.export.finn.build import STEPS
+from codesign.export.finn.chain import Chain, Node, Stream, feed
+from codesign.export.finn.exporter import _configuration, read_estimates
+from codesign.export.finn.rules import folded, lossless, whole_windows
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.hardware.folding import frame_cycles
@@ -133,9 +135,7 @@ def test_a_refused_network_leaves_no_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", TAKEN)
 def test_layers_without_a_folding_keep_up_with_the_stream(name: str) -> None:
     network = DESIGNS[name].chip
-    for before, after, shape in zip(
-        network.layers, finn.folded(network).layers, network.shapes, strict=False
-    ):
+    for before, after, shape in zip(network.layers, folded(network).layers, network.shapes, strict=False):
         if not isinstance(before, Conv | Dense) or before.folding is not None:
             assert after == before
         else:
@@ -150,7 +150,7 @@ foldings = st.sampled_from([(pe, simd) for pe in (1, 2, 3, 6) for simd in (1, 2,
 def test_a_folding_that_loses_sums_is_replaced_by_one_as_fast(chosen: tuple[int, int]) -> None:
     asked = conv("a", 6, folding=Folding(*chosen))
     network = chip((8, 8, 4), asked, ReLU("ar", rounded(4)))
-    built = finn.folded(network).layers[0]
+    built = folded(network).layers[0]
     assert isinstance(built, Conv)
     assert lossless(built, network.input_shape)
     if lossless(asked, network.input_shape):
@@ -235,7 +235,7 @@ ESTIMATES: dict[str, Any] = {
 
 
 def test_estimates_are_read_as_what_they_are() -> None:
-    report = finn.read_estimates(ESTIMATES, DESIGNS["baseline"].chip, DEVICE, version="1.6.1")
+    report = read_estimates(ESTIMATES, DESIGNS["baseline"].chip, DEVICE, version="1.6.1")
     assert report.stage == FINN_ESTIMATE
     assert (report.initiation_interval, report.latency_cycles) == (83, 372)
     assert report.resources == {"lut": 3868, "ff": None, "bram_18k": 9, "uram": 0, "dsp": 41}
@@ -257,7 +257,7 @@ def test_absent_finn_is_one_line_with_both_commands(tmp_path: Path, monkeypatch:
     def absent(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(finn.importlib.metadata, "version", absent)
+    monkeypatch.setattr(importlib.metadata, "version", absent)
     with pytest.raises(MissingToolError) as caught:
         finn.export(DESIGNS["baseline"], tmp_path / "out")
     message = str(caught.value)
@@ -402,8 +402,8 @@ def test_another_folding_and_names_that_are_no_identifiers(
 
 @needs_finn
 def test_a_step_that_fails_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = {**finn._configuration(DEVICE), "specialize.json": "{"}
-    monkeypatch.setattr(finn, "_configuration", lambda device: broken)
+    broken = {**_configuration(DEVICE), "specialize.json": "{"}
+    monkeypatch.setattr(exporter, "_configuration", lambda device: broken)
     with pytest.raises(OutputError, match=r"FINN: .* failed"):
         finn.export(SMALL, tmp_path / "out", device=DEVICE)
     assert not list(tmp_path.iterdir())
@@ -474,7 +474,7 @@ def test_the_folding_that_is_replaced_loses_sums(tmp_path: Path, monkeypatch: py
         latent=(6, (5, 6)),
         fold={"conv_1": Folding(1, 9), "latent": Folding(3, 4)},
     )
-    monkeypatch.setattr(finn, "folded", lambda chip: chip)
+    monkeypatch.setattr(exporter, "folded", lambda chip: chip)
     with pytest.raises(OutputError, match="Overflowing output queue"):
         finn.export(lossy, tmp_path / "out", device=DEVICE)
 

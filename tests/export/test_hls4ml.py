@@ -22,11 +22,11 @@ from codesign.errors import (
     OutputError,
     UnsupportedLayerError,
 )
-from codesign.export import exporter, hls4ml, hls4ml_simulate, tools
+from codesign.export import exporter, hls4ml, tools
 from codesign.export.bundle import probes
-from codesign.export.hls4ml import check, export, simulate
-from codesign.export.hls4ml_build import layer_list, legal_reuse_factors, precision, strategies
-from codesign.export.hls4ml_rules import BACKENDS
+from codesign.export.hls4ml import check, driver, export, simulate
+from codesign.export.hls4ml.build import layer_list, legal_reuse_factors, precision, strategies
+from codesign.export.hls4ml.rules import BACKENDS
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.network import (
@@ -409,8 +409,8 @@ def test_every_promised_design_is_exact(name: str, tmp_path: Path) -> None:
 
 @tool
 def test_a_single_wrong_integer_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = hls4ml_simulate._MAIN.replace("std::llround(", "(i == 1) + std::llround(")
-    monkeypatch.setattr(hls4ml_simulate, "_MAIN", driver)
+    wrong = driver._MAIN.replace("std::llround(", "(i == 1) + std::llround(")
+    monkeypatch.setattr(driver, "_MAIN", wrong)
     with pytest.raises(DifferenceError, match="C\\+\\+ for quartus, g\\+\\+ computes 40 of 120 outputs"):
         export(SMALL, tmp_path / "out", inputs=inputs_of(SMALL), backends=("quartus",))
     assert list(tmp_path.iterdir()) == []
@@ -418,7 +418,7 @@ def test_a_single_wrong_integer_keeps_nothing(tmp_path: Path, monkeypatch: pytes
 
 @tool
 def test_code_that_does_not_compile_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hls4ml_simulate, "_MAIN", "no C++ {includes[0]}")
+    monkeypatch.setattr(driver, "_MAIN", "no C++ {includes[0]}")
     with pytest.raises(OutputError, match=r"hls4ml project for quartus: g\+\+ failed"):
         export(SMALL, tmp_path / "out", inputs=inputs_of(SMALL), backends=("quartus",))
     assert list(tmp_path.iterdir()) == []

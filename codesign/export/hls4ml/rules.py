@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.export.bundle import fixed_edges, require_no_redundancy
-from codesign.export.hls4ml_build import PROJECT, is_resource, legal_reuse_factors, pads
+from codesign.export.hls4ml.build import PROJECT, is_resource, legal_reuse_factors, pads
 from codesign.hardware import Device
 from codesign.network import Conv, Dense, Flatten, Layer, MaxPool, Network, ReLU, Reshape, Upsample
 

@@ -3,9 +3,9 @@
 from typing import Final
 
 from codesign.export.bundle import Bundle
-from codesign.export.finn_build import VIVADO_STEPS
-from codesign.export.finn_chain import Chain, Run
-from codesign.export.finn_rules import Affine
+from codesign.export.finn.build import VIVADO_STEPS
+from codesign.export.finn.chain import Chain, Run
+from codesign.export.finn.rules import Affine
 from codesign.hardware import Device
 from codesign.hardware.report import RESOURCE_NAMES, SynthesisReport
 from codesign.network import Network

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m codesign.export.hls4ml_build network.json '[{"folder": ..., "backend": ..., ...}, ...]'
+    python -m codesign.export.hls4ml.build network.json '[{"folder": ..., "backend": ..., ...}, ...]'
 
 The graph is given to hls4ml layer by layer, as its Keras reader would: this package has the same layouts,
 channels last and kernels ``(k, k, in, out)``, so nothing is transposed or merged on the way, and every

@@ -1,4 +1,4 @@
-"""What runs inside FINN, in a process of its own: ``python -m codesign.export.finn_build JOB.json``.
+"""What runs inside FINN, in a process of its own: ``python -m codesign.export.finn.build JOB.json``.
 
 FINN is imported here and nowhere else: it redirects output, takes seconds to load and wants to find Vivado,
 which none of the steps below needs. The job names absolute files::

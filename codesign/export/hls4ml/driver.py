@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from codesign.errors import OutputError
-from codesign.export.hls4ml_build import PROJECT
+from codesign.export.hls4ml.build import PROJECT
 from codesign.export.tools import require_program, run
 from codesign.fixedpoint import IntArray
 from codesign.network import Network

@@ -23,7 +23,7 @@ __all__ = ["CHAIN", "TOP", "Chain", "Node", "Run", "Stream", "compiled", "feed"]
 
 CHAIN: Final = "chain.json"
 TOP: Final = "codesign_top"
-_STAND_INS: Final = Path(__file__).with_name("finn_rtl")
+_STAND_INS: Final = Path(__file__).with_name("rtl")
 _REPLACED: Final = ("fifo.sv", "add_multi.sv")
 _UNUSED: Final = ("fifo_gauge.sv",)
 _PACKAGES: Final = ("mvu_pkg.sv", "swg_pkg.sv")

@@ -11,7 +11,7 @@ One folder a back end beside the files of every export::
         build_prj.tcl ...  what the vendor's tool runs
 
 Everything is in parallel (``io_parallel``): without folding, all products at once. Precisions come from the
-network, accumulators are exact, reuse factors are the folding's; see ``codesign.export.hls4ml_build``.
+network, accumulators are exact, reuse factors are the folding's; see ``codesign.export.hls4ml.build``.
 """
 
 import json
@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from codesign.errors import ConfigError, OutputError
 from codesign.export.bundle import Bundle, bundle, load_network
-from codesign.export.hls4ml_build import INPUT_DATA, OUTPUT_DATA, strategies
-from codesign.export.hls4ml_readme import TEST_BENCH_VECTORS, compare_script, readme
-from codesign.export.hls4ml_rules import BACKENDS, TARGET, check, known, options
-from codesign.export.hls4ml_simulate import DRIVER, simulate_project, write_driver
+from codesign.export.hls4ml.build import INPUT_DATA, OUTPUT_DATA, strategies
+from codesign.export.hls4ml.driver import DRIVER, simulate_project, write_driver
+from codesign.export.hls4ml.readme import TEST_BENCH_VECTORS, compare_script, readme
+from codesign.export.hls4ml.rules import BACKENDS, TARGET, check, known, options
 from codesign.export.tools import require_package, run
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device
@@ -151,10 +151,10 @@ def _write_projects(made: Bundle, chip: Network, names: Sequence[str]) -> None:
                 "options": options(name, made.device),
             }
         )
-    home = str(Path(__file__).parents[2])
+    home = str(Path(__file__).parents[3])
     log = made.folder / "hls4ml.log"
     run(
-        [sys.executable, "-m", "codesign.export.hls4ml_build", "network.json", json.dumps(projects)],
+        [sys.executable, "-m", "codesign.export.hls4ml.build", "network.json", json.dumps(projects)],
         cwd=made.folder,
         log=log,
         what="hls4ml",

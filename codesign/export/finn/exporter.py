@@ -1,7 +1,7 @@
 """FINN: a folded dataflow graph, all of it RTL, stitched and run in Verilator; ready for Vivado.
 
-FINN itself runs in a process of its own (``finn_build``). After each of its steps the graph is compared with
-the network's integers; then the Verilog it generated is stitched (``finn_chain``), simulated, compared and
+FINN itself runs in a process of its own (``build``). After each of its steps the graph is compared with
+the network's integers; then the Verilog it generated is stitched (``chain``), simulated, compared and
 timed.
 
 FINN streams one pixel at a time, so a frame takes at least as many cycles as the padded input has pixels: 81
@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 from codesign.errors import MissingToolError
 from codesign.export import tools
 from codesign.export.bundle import Bundle, bundle, fixed_edges, load_network, vectors
-from codesign.export.finn_build import STEPS, VIVADO_STEPS
-from codesign.export.finn_chain import Chain, Run, compiled, feed
-from codesign.export.finn_readme import CORE, INSTALL, QONNX, REPORT, STREAM_VECTORS, readme
-from codesign.export.finn_rules import MOST_OUTPUT_BITS, Affine, check, folded, whole_windows
+from codesign.export.finn.build import STEPS, VIVADO_STEPS
+from codesign.export.finn.chain import Chain, Run, compiled, feed
+from codesign.export.finn.readme import CORE, INSTALL, QONNX, REPORT, STREAM_VECTORS, readme
+from codesign.export.finn.rules import MOST_OUTPUT_BITS, Affine, check, folded, whole_windows
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device
 from codesign.hardware.report import FINN_ESTIMATE, RESOURCE_NAMES, SynthesisReport
@@ -172,7 +172,7 @@ def _run_finn(made: Bundle, chip: Network, work: Path) -> None:
     (work / "job.json").write_text(json.dumps(job))
     (work / "build").mkdir()
     tools.run(
-        [sys.executable, "-m", "codesign.export.finn_build", work / "job.json"],
+        [sys.executable, "-m", "codesign.export.finn.build", work / "job.json"],
         cwd=work,
         log=work / "finn.log",
         what="FINN",
@@ -187,7 +187,7 @@ def _run_finn(made: Bundle, chip: Network, work: Path) -> None:
 
 def _environment(work: Path) -> dict[str, str]:
     """Variables that keep FINN's files in ``work``, out of the home folder, and its hands off Vivado."""
-    source = str(Path(__file__).resolve().parents[2])
+    source = str(Path(__file__).resolve().parents[3])
     return {
         "FINN_BUILD_DIR": str(work / "build"),
         "FINN_SETTINGS": str(work / "settings.yaml"),

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from codesign.export.bundle import Bundle
-from codesign.export.hls4ml_build import precision, strategies
-from codesign.export.hls4ml_rules import BACKENDS, is_asic, options
-from codesign.export.hls4ml_simulate import compile_command
+from codesign.export.hls4ml.build import precision, strategies
+from codesign.export.hls4ml.driver import compile_command
+from codesign.export.hls4ml.rules import BACKENDS, is_asic, options
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.network import Network
