@@ -282,7 +282,8 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
         click.echo(f"\nFront: {', '.join(str(path) for path in files)}")
         if exported:
             click.echo(
-                f"Exported: {len(exported)} designs, {exported[0].parent.parent}/DIGEST/{exported[0].name}"
+                f"Exported: {len(study.front())} designs to {', '.join(export)}, in "
+                f"{exported[0].parent.parent}/DIGEST"
             )
         folder, trials = study.folder, str(len(study.evaluations) + 20)
         click.echo(f"Look again: {_command('front', folder)}")

@@ -93,8 +93,12 @@ def test_every_design_of_the_front_is_exact(name: str, device: Device, tmp_path:
 
 
 @simulated
-def test_bundle_is_run_again_on_other_inputs(tmp_path: Path) -> None:
-    folder = rtl.export(TINY, tmp_path / "out", device=PIPELINED)
+def test_bundle_with_a_hostile_relative_path_is_run_again_on_other_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = rtl.export(TINY, "a $(touch b); 'c", device=PIPELINED)
+    assert folder == Path("a $(touch b); 'c")
     inputs = probes(TINY, 40)[::-1]
     assert np.array_equal(rtl.simulate(folder, inputs), TINY.codes(inputs))
     assert rtl.simulate(folder, inputs[:0]).shape == (0, 2)
