@@ -256,8 +256,9 @@ def inject(
     interface: Interface,
     top: str,
     protected: bool = False,
+    stride: int = 1,
 ) -> Upsets:
-    """Flip every register bit of a design, one at a time, on each frame, in Verilator.
+    """Flip register bits of a design, one at a time, on each frame, in Verilator.
 
     Parameters
     ----------
@@ -278,6 +279,8 @@ def inject(
         Name of the top module.
     protected
         Whether only the copies of triplicated registers are flipped.
+    stride
+        Every how many-th bit is flipped; 1 flips them all.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-upsets-") as name:
         work = Path(name)
@@ -299,7 +302,11 @@ def inject(
             work,
         )
         printed = run(
-            [program], cwd=work, log=work / "run.log", what="flipping registers", timeout=_BUILD_SECONDS
+            [program, str(stride)],
+            cwd=work,
+            log=work / "run.log",
+            what="flipping registers",
+            timeout=_BUILD_SECONDS,
         )
     return Upsets(*(int(word) for word in printed.split()[:4]))
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from textwrap import wrap
 from typing import Final
 
 import numpy as np
@@ -368,7 +369,13 @@ def _instance(
 ) -> list[str]:
     given = ", ".join(f".{key}({value})" for key, value in parameters.items())
     wired = ", ".join(f".{key}({value})" for key, value in connections.items())
-    return [f"{module} #({given})", f"    {name} ({wired});"]
+    return [
+        f"{module} #(",
+        *wrap(given, 96, initial_indent="    ", subsequent_indent="    "),
+        f") {name} (",
+        *wrap(wired, 96, initial_indent="    ", subsequent_indent="    "),
+        ");",
+    ]
 
 
 def _parameters(chip: Network, index: int) -> dict[str, int]:

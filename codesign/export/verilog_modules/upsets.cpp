@@ -1,8 +1,9 @@
-// Single-event upsets: flips every register bit of the design, one at a time, on every frame of
-// vectors/inputs.hex, for Verilator. Prints four numbers: register bits, flips, flips that changed an output,
+// Single-event upsets: flips register bits of the design, one at a time, on every frame of vectors/inputs.hex,
+// for Verilator. Every bit, or with a number n as argument every n-th. Prints four numbers: register bits, flips, flips that changed an output,
 // flips that were still there after the next clock edge.
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -77,7 +78,8 @@ static std::vector<Word> registers() {
   return found;
 }
 
-int main() {
+int main(int count, char** words_given) {
+  const long stride = count > 1 ? std::atol(words_given[1]) : 1;
   chip = std::make_unique<Vchip>();
   load();
   const std::vector<Word> words = registers();
@@ -89,8 +91,10 @@ int main() {
     drive(chip->inputs, bytes_of(line, sizeof(chip->inputs)));
     for (int k = 0; k <= LATENCY; ++k) edge();
     const std::string right = outputs();
+    long number = 0;
     for (const Word& word : words) {
       for (int bit = 0; bit < word.bits; ++bit) {
+        if (number++ % stride) continue;
         const uint8_t mask = 1 << (bit % 8);
         uint8_t& byte = word.data[bit / 8];
         const uint8_t before = byte;
