@@ -227,8 +227,8 @@ def test_check_names_back_end_layer_and_remedy() -> None:
     wide = Dense("d", 2, weight=FixedPoint(0, 17), bias=FixedPoint(0, 17))
     assert "layer 'd' has weights of 18 bits" in refused(Network((4,), (wide,), image), CONSTANT)
     wide = Dense("d", 2, weight=FixedPoint(0, 15), bias=FixedPoint(0, 15))
-    sums = refused(Network((4,), (wide,), FixedPoint(0, 30)), CONSTANT)
-    assert "layer 'd' has values of 49 bits" in sums
+    sums = refused(Network((4,), (wide,), FixedPoint(0, 28)), CONSTANT)
+    assert "layer 'd' has values of 47 bits" in sums
     for device in (COMBINATIONAL, TRIPLICATED, CONSTANT, CONSTANT_TRIPLICATED):
         rtl.check(base.with_weights({}), device)
 
