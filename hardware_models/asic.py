@@ -76,7 +76,8 @@ def _require_covered(device: Device) -> None:
     if device != priced:
         raise ConfigError(
             "the model 'asic' prices reloadable weights, no redundancy and registers between layers; the "
-            f"device has weights={device.weights!r}, redundancy={device.redundancy!r}, pipelined={device.pipelined}"
+            f"device has weights={device.weights!r}, redundancy={device.redundancy!r}, "
+            f"pipelined={device.pipelined}"
         )
 
 

@@ -473,8 +473,8 @@ verilator --cc --exe --build --prefix Vchip --top-module codesign_chip -Wno-fata
   tb/registers.vlt rtl/*.v tb/upsets.cpp && obj_dir/upsets
 ```
 
-It flips every bit (`obj_dir/upsets 10`: every tenth) on the frames of `vectors/inputs.hex`, of which keep a few,
-and prints register bits, flips, flips that changed an output, and flips that were not mended.
+It flips every bit (`obj_dir/upsets 10`: every tenth) on the frames of `vectors/inputs.hex`, of which keep a
+few, and prints register bits, flips, flips that changed an output, and flips that were not mended.
 """
 
 _README_GRAPH: Final = """
