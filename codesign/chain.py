@@ -37,7 +37,6 @@ Status = Literal["equal", "differs", "distribution", "refused", "absent", "faile
 
 FORMS: Final = ("float", "module", *TARGETS, "netlist")
 DEFAULT_FORMS: Final = ("float", "module", "onnx", "qonnx", "hls4ml", "rtl", "netlist")
-_NETLIST_VECTORS: Final = 64
 _LOCATE_VECTORS: Final = 16
 
 
@@ -155,13 +154,12 @@ class _Chain:
     def _compare(self, form: str) -> Hop:
         if form == "float":
             return _distribution(self.network, self.real)
-        count = min(len(self.inputs), _NETLIST_VECTORS) if form == "netlist" else len(self.inputs)
         fresh = _runner(form, self.device)
         place = self._earlier(form)
         if place is None:
-            computed, note = fresh(self.network, self.inputs[:count]), ""
+            computed, note = fresh(self.network, self.inputs), ""
         else:
-            computed, note = exporter(form).simulate(place, self.inputs[:count]), f"run from {place}"
+            computed, note = exporter(form).simulate(place, self.inputs), f"run from {place}"
         return self._judged(form, computed, note, fresh)
 
     def _judged(self, form: str, computed: Codes, note: str, fresh: Runner) -> Hop:
