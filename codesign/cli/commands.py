@@ -34,6 +34,11 @@ _TARGETS = ("onnx", "qonnx", "finn", "hls4ml", "rtl")
 _BACKENDS = ("vivado", "vitis", "catapult", "quartus", "oneapi")
 SLOW_START_STEPS = 6_000
 VECTORS = 10_000
+SLOW_FORMS = {
+    "finn": ": FINN and Verilator, about a minute",
+    "rtl": ": Verilator, up to a minute",
+    "netlist": ": Yosys, a minute with constant weights, several with reloadable ones",
+}
 
 
 class _Group(click.Group):
@@ -717,7 +722,7 @@ def verify(folder: str, digest: str, forms: tuple[str, ...], as_json: bool, **op
             exported=lambda target: study.export_folder(digest, target),
         )
         for form in forms or DEFAULT_FORMS:
-            with waiting(f"Comparing {form}"):
+            with waiting(f"Comparing {form}{SLOW_FORMS.get(form, '')}"):
                 hops.append(next(todo))
     if as_json:
         _print_json([hop.to_dict() for hop in hops])

@@ -50,6 +50,8 @@ _MAX_BITS: Final = 40
 """Width up to which da4ml's logarithms of ranges are exact in double precision, with room."""
 _FLIPS: Final = 10_000
 """Upsets to try: of a design with more bits an even sample, of a smaller one every bit on up to 4 frames."""
+_STRIDES: Final = (1, *(n for n in range(3, 1000, 2) if all(n % k for k in range(3, n, 2))))
+"""1 and the odd primes: a stride that divided the width of a word would always meet the same bits of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,7 @@ def _check_upsets(made: Bundle, chip: Network, design: _Design, codes: IntArray)
         return
     bits = max(int(design.measured["register_bits"]), 1)
     frames = min(max(_FLIPS // bits, 1), 4, len(codes))
-    stride = -(-bits // _FLIPS)
+    stride = next((number for number in _STRIDES if number * _FLIPS >= bits), _STRIDES[-1])
     upsets = inject(
         sorted((made.folder / "rtl").glob("*.v")),
         made.folder / _INJECTOR,
