@@ -384,7 +384,7 @@ def test_other_layers_and_ends_give_the_same_integers(name: str, tmp_path: Path)
 
 
 @tool
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "quartus"])
 @pytest.mark.parametrize("name", CHIPS)
 def test_so_they_do_for_other_back_ends(name: str, backend: str, tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_so_they_do_for_other_back_ends(name: str, backend: str, tmp_path: Path)
 
 
 @tool
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", DESIGNS)
 def test_every_promised_design_is_exact(name: str, tmp_path: Path) -> None:
     backends = ("vitis", "catapult") if name == "folded" else ("vitis", "quartus")

@@ -54,7 +54,7 @@ def test_a_wrong_gate_is_seen(bundle: Path, gates: Netlist, tmp_path: Path) -> N
         simulate_gates(Netlist(wrong, 0, 0, 0.0), bundle, inputs)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("weights", ["reloadable", pytest.param("constant", marks=pytest.mark.da4ml)])
 @pytest.mark.parametrize("pipelined", [True, False])
 def test_gates_of_every_layer_are_exact(weights: str, pipelined: bool, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_every_layer_and_format_is_exact(device: Device, tmp_path: Path) -> None
 
 
 @simulated
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("device", FORMS)
 @pytest.mark.parametrize("name", CORNERS)
 def test_corners_are_exact(name: str, device: Device, tmp_path: Path) -> None:
