@@ -53,7 +53,9 @@ def _summary(checks: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
 def print_chain(hops: Sequence[Hop]) -> None:
     """The chain check: every form beside the interpreter, then what there is to say."""
     screen = make_console()
-    table = Table("form", "result", "vectors", "outputs", "differ", "largest, LSB", "first at", "s")
+    title = "Each form against the integer interpreter"
+    headings = ("form", "result", "vectors", "outputs", "differ", "largest, LSB", "first at", "s")
+    table = Table(*headings, title=title, title_justify="left")
     for column in (*table.columns[2:6], table.columns[7]):
         column.justify = "right"
     for hop in hops:
