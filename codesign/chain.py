@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import (
+    CodesignError,
     ConfigError,
     DifferenceError,
     MissingToolError,
@@ -155,12 +156,18 @@ class _Chain:
         if form == "float":
             return _distribution(self.network, self.real)
         fresh = _runner(form, self.device)
-        place = self._earlier(form)
+        place, note = self._earlier(form)
         if place is None:
-            computed, note = fresh(self.network, self.inputs), ""
-        else:
-            computed, note = exporter(form).simulate(place, self.inputs), f"run from {place}"
-        return self._judged(form, computed, note, fresh)
+            return self._judged(form, fresh(self.network, self.inputs), note, fresh)
+        try:
+            computed = exporter(form).simulate(place, self.inputs)
+        except CodesignError:
+            raise
+        except Exception as error:
+            raise OutputError(
+                f"the export at {place} cannot be run ({type(error).__name__}); export it again"
+            ) from error
+        return self._judged(form, computed, f"run from {place}", fresh)
 
     def _judged(self, form: str, computed: Codes, note: str, fresh: Runner) -> Hop:
         wanted = self.expected[: len(computed)]
@@ -184,17 +191,25 @@ class _Chain:
             note="; ".join(filter(None, (note, advice))),
         )
 
-    def _earlier(self, form: str) -> Path | None:
-        """An export of this very network for this device."""
+    def _earlier(self, form: str) -> tuple[Path | None, str]:
+        """An export of this very network for this device, or why one that is there is not taken."""
         if self.exported is None or form not in TARGETS:
-            return None
+            return None, ""
         place = self.exported(form)
+        if not place.is_dir():
+            return None, ""
         try:
             provenance = json.loads((place / PROVENANCE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        same = provenance.get("chip") == self.network.chip.digest
-        return place if same and provenance.get("device") == asdict(self.device) else None
+            found, device = provenance["chip"], Device(**provenance["device"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None, f"made afresh: {place} is no export"
+        if found != self.network.chip.digest:
+            return None, f"made afresh: {place} holds another network or folding"
+        if device != self.device:
+            given, held = asdict(self.device), asdict(device)
+            differ = ", ".join(f"{name}={value}" for name, value in held.items() if value != given[name])
+            return None, f"made afresh: the export at {place} is for {differ}"
+        return place, ""
 
 
 def _runner(form: str, device: Device) -> Runner:

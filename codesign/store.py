@@ -223,8 +223,18 @@ class Store:
         return [evaluation for *_, evaluation in self.proposals() if evaluation is not None]
 
     def evaluation(self, digest: str) -> Evaluation:
-        """The finished evaluation whose digest starts with ``digest``."""
-        found = [item for item in self.evaluations() if item.candidate.digest.startswith(digest)]
+        """The finished evaluation whose digest starts with ``digest``.
+
+        Raises ``StoreError`` where there is none or more than one, or ``digest`` is the number of another.
+        """
+        evaluations = self.evaluations()
+        found = [item for item in evaluations if item.candidate.digest.startswith(digest)]
+        numbered = [item for item in evaluations if str(item.number) == digest]
+        if numbered and len(found) < 2 and found != numbered:
+            raise StoreError(
+                f"designs are named by digests, and {digest!r} is a number: design {digest} is "
+                f"{numbered[0].candidate.digest}; give the first digits of that"
+            )
         if len(found) == 1 and digest:
             return found[0]
         if not found:

@@ -88,6 +88,13 @@ def test_an_earlier_export_is_run_as_it_lies_there(tmp_path: Path) -> None:
     assert "export it again" in hop.note
     (other,) = hops("qonnx", exported=place, device=Device(clock_mhz=80))
     assert other.status == "equal"
+    assert other.note == f"made afresh: the export at {folder} is for clock_mhz=40.0"
+    (other,) = hops("qonnx", exported=place, network=DESIGNS["pooling"])
+    assert other.note == f"made afresh: {folder} holds another network or folding"
+    (folder / "encoder.onnx").write_bytes(b"half a fi")
+    (broken,) = hops("qonnx", exported=place)
+    assert (broken.status, broken.ok) == ("failed", False)
+    assert "cannot be run" in broken.note
 
 
 def _tamper(path: Path) -> None:

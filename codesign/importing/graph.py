@@ -149,6 +149,11 @@ def _require_known(node: onnx.NodeProto, index: int) -> None:
     known = (*_COMPUTED, *_FOLDED, *DROPPED, *QUANTISERS)
     if node.op_type not in known or node.domain not in domains:
         kind = f"{node.domain}.{node.op_type}" if node.domain not in _STANDARD_DOMAINS else node.op_type
+        if kind == "QuantizeLinear":
+            raise UnsupportedLayerError(
+                f"node {_name(node, index)!r} is a QuantizeLinear: this is standard ONNX, and QONNX is read; "
+                "of a design exported here take the file of --to qonnx"
+            )
         raise UnsupportedLayerError(
             f"node {_name(node, index)!r} is a {kind}, which is not imported; taken are "
             f"{', '.join((*_COMPUTED, *QUANTISERS))}, and at the end {', '.join(DROPPED)}"

@@ -406,6 +406,13 @@ def test_estimate_of_what_is_no_qonnx(content: bytes, tmp_path: Path, codesign: 
     refused(codesign("estimate", tmp_path / "absent.onnx"), "absent.onnx")
 
 
+def test_the_number_of_a_design_is_not_taken_for_its_digest(
+    made: SimpleNamespace, digest: str, codesign: Call
+) -> None:
+    for verb, rest in (("export", ["--to", "onnx"]), ("show", []), ("verify", [])):
+        refused(codesign(verb, made.folder, "0", *rest), "'0' is a number", f"design 0 is {digest}")
+
+
 def limited(kilobytes: int, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """Run with no room for files above a size, as on a full disk."""
     words = [sys.executable, "-m", "codesign.cli", *map(str, arguments)]

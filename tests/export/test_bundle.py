@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from codesign.errors import ConfigError, DifferenceError, NetworkError, OutputError
-from codesign.export import TARGETS, exporter
+from codesign.export import TARGETS, exporter, qonnx
 from codesign.export.bundle import bundle, load_network, probes
 from codesign.export.onnx import export
 from codesign.hardware import Device
@@ -67,10 +67,22 @@ def test_a_folder_of_something_else_is_refused_and_an_earlier_export_replaced(tm
         export(NETWORK, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     folder = export(NETWORK, tmp_path / "out")
-    (folder / "old").write_text("")
-    export(NETWORK, folder)
-    assert not (folder / "old").exists()
+    (folder / "build").mkdir()
+    (folder / "build" / "compiled").write_text("")
+    export(DESIGNS["dense only"], folder)
+    assert load_network(folder) == DESIGNS["dense only"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "out"]
+
+
+def test_what_a_user_put_into_an_export_is_not_lost(tmp_path: Path) -> None:
+    folder = export(NETWORK, tmp_path / "out")
+    (folder / "prj").mkdir()
+    (folder / "prj" / "x.bit").write_text("hours")
+    with pytest.raises(OutputError, match=r"holds 1 files that the export did not write \(prj/x.bit\)"):
+        export(NETWORK, folder)
+    with pytest.raises(OutputError, match="holds an export to onnx, and this one is to qonnx"):
+        qonnx.export(NETWORK, folder)
+    assert (folder / "prj" / "x.bit").read_text() == "hours"
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
