@@ -88,7 +88,8 @@ flip-flops are left out. Take LUTs and DSPs from a synthesis. The same is in `{R
 
 ```
 verilator --binary --timing -CFLAGS -std=c++20 -Wno-fatal \\
-  -GIN_WIDTH={chain.source.width} -GOUT_WIDTH={chain.sink.width} --top-module testbench -f files.f testbench.sv      # in rtl/; Verilator 5.48
+  -GIN_WIDTH={chain.source.width} -GOUT_WIDTH={chain.sink.width} --top-module testbench \\
+  -f files.f testbench.sv      # in rtl/; Verilator 5.48
 obj_dir/Vtestbench +in=../vectors/stream_in.txt +out=out.txt +words={words} +frame={chain.source.words}
 ```
 
