@@ -222,13 +222,18 @@ def _runner(form: str, device: Device) -> Runner:
 
 
 def _fresh_export(target: str, network: Network, inputs: NDArray[np.float64], device: Device) -> Codes:
-    """Outputs of a fresh export, which itself compares them: what it made, right or wrong."""
+    """Outputs of a fresh export, which itself compares them: what it made, right or wrong.
+
+    No more of them than it compared: FINN's simulation stops after so many cycles.
+    """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            exporter(target).export(network.chip, Path(folder) / "out", device=device, inputs=inputs)
+            place = exporter(target).export(network.chip, Path(folder) / "out", device=device, inputs=inputs)
         except DifferenceError as error:
             return cast(Codes, error.computed)
-    return network.codes(inputs)
+        checks = json.loads((place / PROVENANCE).read_text(encoding="utf-8"))["checks"]
+    compared = max(check["vectors"] for check in checks if "differ" in check)
+    return network.codes(inputs)[:compared]
 
 
 def _module(network: Network, inputs: NDArray[np.float64]) -> Codes:
@@ -260,7 +265,7 @@ def _first_layer(chip: Network, inputs: NDArray[np.float64], run: Runner) -> str
             computed = run(head, inputs)
         except (UnsupportedLayerError, OutputError):
             continue
-        if not np.array_equal(computed, head.codes(inputs)):
+        if not np.array_equal(computed, head.codes(inputs)[: len(computed)]):
             return layer.name
     return None
 

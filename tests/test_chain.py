@@ -128,3 +128,9 @@ def test_unknown_forms_and_networks_without_integers_are_refused() -> None:
         hops("onnx", network=NETWORK.with_weights({}))
     with pytest.raises(NetworkError, match="integers to compare"):
         hops("onnx", network=Network((4,), (Sigmoid("s"),)))
+
+
+def test_no_more_vectors_are_claimed_than_the_export_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qonnx, "simulate", lambda folder, inputs: NETWORK.codes(inputs[:40]))
+    (hop,) = hops("qonnx")
+    assert (hop.status, hop.vectors) == ("equal", 40)
