@@ -50,14 +50,18 @@ def search_space(given: str | SpaceDefinition) -> SpaceDefinition:
     return cast(SpaceDefinition, definition)
 
 
-def hardware_model(given: str | HardwareModel) -> HardwareModel:
-    """A hardware model: by name, or the object itself."""
+def hardware_model(given: str | HardwareModel, calibration: str | Path | None = None) -> HardwareModel:
+    """A hardware model: by name, or the object itself; corrected by a calibration file if one is given."""
     model: Any = given
     if isinstance(given, str):
         model = _guarded(given, load("hardware_models", given))
     if not (callable(getattr(model, "price", None)) and callable(getattr(model, "estimate", None))):
         raise ConfigError(f"hardware model {given!r} has no price and estimate; name a class that has")
-    return cast(HardwareModel, model)
+    if calibration is None:
+        return cast(HardwareModel, model)
+    from codesign.calibration import CalibratedModel, Calibration
+
+    return CalibratedModel(model, Calibration.load(calibration))
 
 
 def _points(kind: Kind) -> list[EntryPoint]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_cal
 from codesign import catalogue
 from codesign.errors import ConfigError, StoreError
 from codesign.hardware import Device, HardwareModel
-from codesign.hardware.estimate import PART, Redundancy, WeightStorage
+from codesign.hardware.device import PART, Redundancy, WeightStorage
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
 from codesign.progress import Bar
@@ -42,10 +42,11 @@ class DeviceConfig(_Strict):
     weights: WeightStorage = "reloadable"
     redundancy: Redundancy = "none"
     pipelined: bool = True
+    calibration: str | None = None
 
     def device(self) -> Device:
         """What designs are priced and exported for."""
-        return Device(**self.model_dump(exclude={"model"}))
+        return Device(**self.model_dump(exclude={"model", "calibration"}))
 
 
 class RecipeConfig(_Strict):
@@ -102,7 +103,7 @@ class StudyConfig(_Strict):
             definition=space or catalogue.search_space(self.space),
             objectives=tuple(Objective.parse(text) for text in self.objectives),
             limits=tuple(Objective.parse(text) for text in self.limits),
-            model=model or catalogue.hardware_model(self.device.model),
+            model=catalogue.hardware_model(model or self.device.model, self.device.calibration),
             device=self.device.device(),
             recipe=self.recipe.recipe(),
             optimiser=load_optimiser(self.optimiser),
@@ -163,7 +164,18 @@ def _resolved(config: StudyConfig, folder: Path) -> StudyConfig:
         update["data"] = {**config.data, "path": str((folder / config.data["path"]).resolve())}
     if config.space.endswith(".py"):
         update["space"] = str((folder / config.space).resolve())
+    given = config.device.model_fields_set
+    paths = [name for name in ("calibration", "technology") if name in given and _is_path(config.device, name)]
+    if paths:
+        update["device"] = config.device.model_copy(
+            update={name: str((folder / getattr(config.device, name)).resolve()) for name in paths}
+        )
     return config.model_copy(update=update)
+
+
+def _is_path(device: DeviceConfig, name: str) -> bool:
+    value = getattr(device, name)
+    return value is not None and (name == "calibration" or value.endswith(".toml"))
 
 
 def _task(name: str, options: Mapping[str, Any]) -> Task:
@@ -196,6 +208,7 @@ def run(
     data: str | Path | Mapping[str, Any] | None = None,
     model: str | HardwareModel = "asic",
     device: Device | None = None,
+    calibration: str | Path | None = None,
     workers: int | None = None,
     export: Sequence[str] = (),
     out: str | Path | None = None,
@@ -227,6 +240,8 @@ def run(
         File or folder of the task's data, or its options; None: what the task generates.
     model, device
         What prices a design, and on what.
+    calibration
+        File of ``codesign calibrate`` that corrects the model.
     workers
         Processes; by default one a core.
     export
@@ -266,6 +281,7 @@ def run(
             "device": {
                 "model": model if isinstance(model, str) else model.name,
                 **chosen.to_dict(),
+                **({} if calibration is None else {"calibration": str(calibration)}),
             },
         },
         "codesign.run",

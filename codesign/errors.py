@@ -9,6 +9,8 @@
     ├── NetworkError         layers that do not fit together, weights that do not fit a format
     ├── UnsupportedLayerError   a layer that a model or a back end cannot take
     ├── DataError            a file or an array that is not what a task reads
+    ├── ReportError          a tool's report: damaged, truncated, foreign, or of another form
+    ├── TargetError          an estimate and a report of different targets
     ├── StoreError           a study folder: absent, unreadable, of another version or another space
     ├── OutputError          a file or folder that cannot be written
     │   └── DifferenceError  an exported form that computes something else than the network
@@ -26,8 +28,10 @@ __all__ = [
     "MissingToolError",
     "NetworkError",
     "OutputError",
+    "ReportError",
     "SpaceError",
     "StoreError",
+    "TargetError",
     "UnsupportedLayerError",
 ]
 
@@ -58,6 +62,14 @@ class UnsupportedLayerError(CodesignError):
 
 class DataError(CodesignError):
     """A file or array that is not what the task reads."""
+
+
+class ReportError(CodesignError):
+    """A report of a tool that cannot be read for what it is said to be."""
+
+
+class TargetError(CodesignError):
+    """An estimate and a report of different targets."""
 
 
 class StoreError(CodesignError):

@@ -12,7 +12,7 @@ from codesign.space import Candidate
 __all__ = ["Evaluation", "Reference", "Status"]
 
 Status = Literal["ok", "infeasible", "diverged", "failed", "lost"]
-"""``infeasible``: over a budget, never trained. ``diverged``: the loss was not finite. ``failed``: an error.
+"""``infeasible``: over a budget; never trained, but where the cost depends on the trained weights. ``diverged``: the loss was not finite. ``failed``: an error.
 ``lost``: the worker died. None of them has objective values; there are no penalty values."""
 
 

@@ -119,15 +119,16 @@ class Setup:
             )
         self._require_free_names()
         for goal in self.objectives:
-            if goal.name not in COST_UNITS and goal.name not in self.task.metrics:
+            if goal.name not in self.model.predicts and goal.name not in self.task.metrics:
                 raise ConfigError(
                     f"no objective {goal.name!r}; the task {self.task.name!r} has "
-                    f"{', '.join(self.task.metrics)}; the hardware model has {', '.join(COST_UNITS)}"
+                    f"{', '.join(self.task.metrics)}; the hardware model {self.model.name!r} predicts "
+                    f"{', '.join(self.model.predicts)}"
                 )
         for goal in self.limits:
-            if goal.name not in COST_UNITS or goal.budget is None:
+            if goal.name not in self.model.predicts or goal.budget is None:
                 raise ConfigError(
-                    f"a limit bounds one of {', '.join(COST_UNITS)}, as 'area_um2<=1e6'; "
+                    f"a limit bounds one of {', '.join(self.model.predicts)}, as 'area_um2<=1e6'; "
                     f"got {goal.spelling!r}"
                 )
 
@@ -152,7 +153,7 @@ class Setup:
     @cached_property
     def problem(self) -> Problem:
         """What the optimiser is given."""
-        known = frozenset(COST_UNITS)
+        known = frozenset(self.model.predicts)
         return Problem(self.definition.SPACE, self.objectives, self.price, known, self.limits, self.baseline)
 
     def price(self, codes: NDArray[np.int16]) -> Mapping[str, NDArray[np.float64]]:
@@ -529,10 +530,23 @@ class _Loop:
                 name: getattr(result, name) for name in ("metrics", "steps", "epochs", "seconds", "curve")
             }
             evaluation = self._evaluation(number, result.status, result.reason, **values)
-            if evaluation.ok:
-                known = {**evaluation.costs, "effective_bops": float(effective_bops(result.network))}
-                evaluation = replace(evaluation, costs=known)
-            self._record(evaluation, result.network if evaluation.ok else None)
+            trained = evaluation.ok
+            if trained:
+                evaluation = self._priced_anew(evaluation, result.network)
+            self._record(evaluation, result.network if trained else None)
+
+    def _priced_anew(self, evaluation: Evaluation, network: Network) -> Evaluation:
+        """With the costs that depend on the weights; infeasible if a limit is broken by these."""
+        known = {**evaluation.costs, "effective_bops": float(effective_bops(network))}
+        if self.setup.model.needs_weights:
+            known |= self.setup.model.estimate(network, self.setup.device).costs()
+        evaluation = replace(evaluation, costs=known)
+        broken = [
+            f"{goal.name} {known[goal.name]:.6g} with the trained weights breaks {goal.spelling}"
+            for goal in self.setup.problem.bounded
+            if not goal.admits(known[goal.name])
+        ]
+        return replace(evaluation, status="infeasible", reason="; ".join(broken)) if broken else evaluation
 
     def _evaluation(self, number: int, status: Status, reason: str, **values: Any) -> Evaluation:
         candidate = self.candidates[number]

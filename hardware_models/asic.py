@@ -5,14 +5,14 @@ inference starts each clock cycle. One register stage follows each convolution o
 in cycles, is the number of layers. Equations, sources and limits: ``docs/hardware-models.md``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
-from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Workload
+from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Target, Workload
 from codesign.network import Network
 from hardware_models.technology import Technology, load
 
@@ -28,9 +28,31 @@ class AsicModel:
     """Area, power, energy and latency of a fully parallel ASIC, from energies and areas of its units."""
 
     name: ClassVar[str] = "asic"
+    needs_weights: ClassVar[bool] = False
+    predicts: ClassVar[tuple[str, ...]] = (
+        "operations",
+        "macs",
+        "parameters",
+        "weight_bits",
+        "bops",
+        "area_um2",
+        "power_mw",
+        "dynamic_mw",
+        "leakage_mw",
+        "energy_nj",
+        "latency_cycles",
+        "latency_ns",
+        "initiation_interval",
+    )
+
+    def features(self, workload: Workload, device: Device) -> Costs:
+        """Amounts of units, each of shape ``(n,)``: bits2 of multipliers, bits of adders and registers."""
+        _require_covered(device)
+        units = _Units.of(workload)
+        return {item.name: _sum_in_order(getattr(units, item.name)) for item in fields(units)}
 
     def price(self, workload: Workload, device: Device) -> Costs:
-        """Costs of many networks at once: the names of ``COST_UNITS`` to arrays of shape ``(n,)``.
+        """Costs of many networks at once: the names of ``predicts`` to arrays of shape ``(n,)``.
 
         Raises
         ------
@@ -47,22 +69,23 @@ class AsicModel:
         stages = _stages(workload, technology, device.clock_mhz)
         total = {name: values.item() for name, values in _totals(stages, workload, device).items()}
         return HardwareEstimate(
-            resources=Resources(
-                operations=int(total["operations"]),
-                macs=int(total["macs"]),
-                parameters=int(total["parameters"]),
-                weight_bits=int(total["weight_bits"]),
-                bops=int(total["bops"]),
-                area_um2=total["area_um2"],
-            ),
+            operations=int(total["operations"]),
+            macs=int(total["macs"]),
+            parameters=int(total["parameters"]),
+            weight_bits=int(total["weight_bits"]),
+            bops=int(total["bops"]),
+            resources=Resources(area_um2=total["area_um2"]),
             power_mw=total["power_mw"],
+            dynamic_mw=total["dynamic_mw"],
+            leakage_mw=total["leakage_mw"],
             energy_nj=total["energy_nj"],
             latency_cycles=int(total["latency_cycles"]),
             latency_ns=total["latency_ns"],
             initiation_interval=INITIATION_INTERVAL,
-            clock_mhz=device.clock_mhz,
-            technology=technology.name,
+            target=Target.of(network, device),
             model=self.name,
+            basis="widths",
+            features={name: values.item() for name, values in self.features(workload, device).items()},
             by_layer={
                 layer: {name: values[0, index].item() for name, values in stages.items()}
                 for index, layer in enumerate(("input", *workload.names))
@@ -142,6 +165,8 @@ def _stages(work: Workload, technology: Technology, clock_mhz: float) -> dict[st
         "bops": _behind_input(0, work.bops),
         "area_um2": area_um2,
         "power_mw": power_mw,
+        "dynamic_mw": switched_nj * inferences_mhz,
+        "leakage_mw": leakage_mw,
         "energy_nj": power_mw / inferences_mhz,
     }
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from codesign.errors import SpaceError
 from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.hardware import Workload
-from codesign.hardware.workload import FLOAT_BITS
+from codesign.hardware.workload import FLOAT_BITS, taps_on_image
 from codesign.network import (
     Conv,
     ConvTranspose,
@@ -198,11 +198,26 @@ def encoder_workload(space: SearchSpace, codes: NDArray[np.int16], *, quantised:
     )
     sums = np.concatenate([convolved**2 * filters, dense], axis=1)
     no_pool = np.zeros_like(dense)
+    size = _behind_previous(INPUT_SHAPE[0], left, here[:, :MOST_LAYERS])
+    channels = _behind_previous(INPUT_SHAPE[2], units, here)[:, :MOST_LAYERS]
+    total = np.maximum((convolved - 1) * np.maximum(strides, 1) + kernels - size, 0)  # "same" padding
+    along = taps_on_image(size, kernels, strides, total // 2, convolved)
+    products = np.concatenate([along**2 * channels * filters, fan_in[:, MOST_LAYERS:] * dense], axis=1)
+    one = np.ones_like(dense)
     return Workload(
         names=LAYER_NAMES,
         inputs=np.full(len(codes), int(np.prod(INPUT_SHAPE))),
         sums=sums,
         fan_in=fan_in * here,
+        products=products * here,
+        units=units,
+        pe=units,
+        simd=fan_in * here,
+        height=np.concatenate([size, one], axis=1) * here,
+        width=np.concatenate([size, one], axis=1) * here,
+        channels=np.concatenate([channels, fan_in[:, MOST_LAYERS:]], axis=1) * here,
+        kernel=np.concatenate([kernels, one], axis=1) * here,
+        stride=np.concatenate([strides, one], axis=1) * here,
         weights=fan_in * units,
         biases=units,
         activations=sums,

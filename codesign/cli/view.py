@@ -466,7 +466,7 @@ def print_estimate(found: HardwareEstimate, effective: int | None) -> None:
 
 
 def _estimate_table(found: HardwareEstimate, narrow: bool) -> Table:
-    title = f"Estimate by {found.model} on {found.technology} at {found.clock_mhz:g} MHz (predicted)"
+    title = f"Estimate by {found.model} on {found.target.technology} at {found.target.clock_mhz:g} MHz (predicted)"
     layers = {name: dict(costs) for name, costs in found.by_layer.items()}
     columns = list(dict.fromkeys(name for costs in layers.values() for name in costs))
     table = Table("layer", title=title, title_justify="left")

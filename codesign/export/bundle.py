@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from codesign.errors import DifferenceError, NetworkError, OutputError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint, IntArray
-from codesign.hardware import Device
+from codesign.hardware import Device, Target
 from codesign.network import Network
 
 __all__ = ["Bundle", "bundle", "fixed_edges", "load_network", "probes", "require_no_redundancy", "vectors"]
@@ -241,6 +241,7 @@ def _provenance(made: Bundle, origin: Mapping[str, Any] | None) -> dict[str, Any
         "network": made.network.digest,
         "chip": made.network.chip.digest,
         "device": asdict(made.device),
+        "made_for": Target.of(made.network, made.device).to_dict(),
         "versions": made.versions,
         "checks": made.checks,
         "measured": made.measured,

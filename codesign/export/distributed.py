@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.export.tools import require_package
+from codesign.tools import require_package
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.network import (

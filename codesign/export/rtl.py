@@ -37,12 +37,12 @@ from codesign.export.simulation import (
     testbench,
     to_hex,
 )
-from codesign.export.tools import require_package, verilator
+from codesign.tools import require_package, verilator
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device
 from codesign.network import LAYER_KINDS, Network, Sigmoid, require_plain
 
-__all__ = ["check", "export", "simulate"]
+__all__ = ["check", "export", "simulate", "write"]
 
 _TARGET: Final = "rtl"
 _INJECTOR: Final = "tb/upsets.cpp"
@@ -166,6 +166,22 @@ def export(
         made.check("rtl in Verilator", outputs)
         _check_upsets(made, chip, design, codes)
         made.write("README.md", _readme(chip, device, design, made))
+    return Path(folder)
+
+
+def write(network: Network, folder: str | Path, *, device: Device, inputs: NDArray[Any] | None = None) -> Path:
+    """Write the same files without Verilator: for synthesis of many designs, whose Verilog nobody runs.
+
+    Parameters, errors and files as ``export``; the provenance has no check of the Verilog.
+    """
+    check(network, device)
+    if device.weights == "constant":
+        require_package("da4ml", "rtl")
+    with bundle(network, folder, _TARGET, device, inputs, None) as made:
+        design = _design(network.chip, device)
+        _write(made, network.chip, design)
+        made.measured |= design.measured
+        made.write("README.md", "# Verilog of a quantised network, not simulated\n")
     return Path(folder)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import OutputError
-from codesign.export.tools import run, verilator
+from codesign.tools import run, verilator
 from codesign.fixedpoint import FixedPoint, IntArray
 
 __all__ = [

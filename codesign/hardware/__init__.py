@@ -1,22 +1,20 @@
-"""What a network costs: resources, devices, estimates, and the seam behind which hardware models stand."""
+"""What a network costs: targets, estimates, reports, and the seam behind which hardware models stand."""
 
-from codesign.hardware.estimate import (
-    COST_UNITS,
-    Costs,
-    Device,
-    HardwareEstimate,
-    HardwareModel,
-    Resources,
-)
+from codesign.hardware.device import Device, Target
+from codesign.hardware.estimate import COST_UNITS, Costs, HardwareEstimate, HardwareModel
+from codesign.hardware.report import MEASURED, Resources, SynthesisReport
 from codesign.hardware.workload import Workload, effective_bops
 
 __all__ = [
     "COST_UNITS",
+    "MEASURED",
     "Costs",
     "Device",
     "HardwareEstimate",
     "HardwareModel",
     "Resources",
+    "SynthesisReport",
+    "Target",
     "Workload",
     "effective_bops",
 ]

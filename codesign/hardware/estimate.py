@@ -1,106 +1,100 @@
 """Predicted cost of a network, and the protocol of the models that predict it."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import ConfigError
+from codesign.hardware.device import Device, Target
+from codesign.hardware.report import Resources
 from codesign.hardware.workload import Workload
 from codesign.network import Network
 
 __all__ = [
     "COST_UNITS",
+    "WORK",
+    "Basis",
     "Costs",
-    "Device",
     "HardwareEstimate",
     "HardwareModel",
-    "Redundancy",
-    "Resources",
-    "WeightStorage",
 ]
 
-WeightStorage = Literal["reloadable", "constant"]
-Redundancy = Literal["none", "weights", "all"]
-PART = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z"
-"""Names of parts: they stand in paths and scripts of vendor tools."""
 Costs = Mapping[str, NDArray[np.float64]]
+Basis = Literal["widths", "prior", "weights"]
+"""What an estimate knows: widths only, and needs no more; a prior for weights that are not known yet; the
+weights themselves."""
 
-COST_UNITS: Mapping[str, str] = {
+WORK: Mapping[str, str] = {
     "operations": "",
     "macs": "",
     "parameters": "",
-    "weight_bits": "bit",
+    "weight_bits": "",
     "bops": "",
+}
+"""What every model counts, with units; ``weight_bits`` in bits."""
+
+COST_UNITS: Mapping[str, str] = {
+    **WORK,
+    "weight_bits": "bit",
     "area_um2": "um2",
     "power_mw": "mW",
+    "dynamic_mw": "mW",
+    "leakage_mw": "mW",
     "energy_nj": "nJ",
+    "critical_path_ns": "ns",
     "latency_cycles": "cycles",
     "latency_ns": "ns",
     "initiation_interval": "cycles",
+    "lut": "",
+    "ff": "",
+    "dsp": "",
+    "bram_18k": "",
+    "uram": "",
 }
-"""What every hardware model predicts, with units; these names may be objectives."""
+"""Everything that a hardware model may predict, with units; these names may be objectives. A model's
+``predicts`` says which of them it does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """What a design runs on.
+class HardwareEstimate:
+    """Predicted cost of one inference of a network's chip part.
 
     Parameters
     ----------
-    technology
-        Name of a table in ``hardware_models/technology`` (``asic-65nm``).
-    clock_mhz
-        Clock, in MHz. The default is the bunch-crossing rate of the LHC, one inference each 25 ns.
-    part
-        FPGA part that exported projects name.
-    weights
-        ``reloadable`` (in registers, multiplied by real multipliers) or ``constant`` (part of the logic).
-    redundancy
-        What is triplicated and voted against single-event upsets: ``none``, ``weights`` (their registers) or
-        ``all`` (every register).
-    pipelined
-        Whether registers stand between the layers; otherwise the logic is combinational from input to output.
-    """
-
-    technology: str = "asic-65nm"
-    clock_mhz: float = 40.0
-    part: str = "xczu7ev-ffvc1156-2-e"
-    weights: WeightStorage = "reloadable"
-    redundancy: Redundancy = "none"
-    pipelined: bool = True
-
-    def __post_init__(self) -> None:
-        """Reject a clock that does not tick, and words that mean nothing."""
-        if not (np.isfinite(self.clock_mhz) and self.clock_mhz > 0):
-            raise ConfigError(f"clock_mhz must be above 0, got {self.clock_mhz}")
-        for name, allowed in (("weights", get_args(WeightStorage)), ("redundancy", get_args(Redundancy))):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if not re.match(PART, self.part):
-            raise ConfigError(f"part is a name such as xczu7ev-ffvc1156-2-e, got {self.part!r}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data: technology, clock, and what else is not the default."""
-        plain, default = asdict(self), asdict(Device())
-        always = ("technology", "clock_mhz")
-        return {name: value for name, value in plain.items() if name in always or value != default[name]}
-
-    @property
-    def period_ns(self) -> float:
-        """Clock period, in ns."""
-        return 1e3 / self.clock_mhz
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What a design occupies and computes, the same fields predicted and measured.
-
-    ``operations`` by the study's rule, ``macs`` multiply-accumulates, ``parameters`` weights and biases,
-    ``weight_bits`` their bits (bit), ``bops`` bit operations, ``area_um2`` area (um2).
+    operations, macs, parameters, weight_bits, bops
+        By the study's rule; multiply-accumulates; weights and biases; their bits; bit operations.
+    resources
+        What the design occupies; None where the model does not predict it.
+    latency_cycles, latency_ns
+        From input to output.
+    initiation_interval
+        Cycles between inferences.
+    power_mw, dynamic_mw, leakage_mw
+        At the target's clock with an inference each ``initiation_interval`` cycles, in mW.
+    energy_nj
+        Power over the rate of inferences, in nJ.
+    critical_path_ns
+        Longest path between registers, in ns.
+    target
+        What it is an estimate for.
+    model
+        Name of the model that predicts.
+    basis
+        What of the weights it knows.
+    features
+        Physical amounts the costs are made of, by name: what a calibration corrects on.
+    by_layer
+        Layers to names and values of what adds up.
+    covers
+        What is in the figures and what is not, in words.
+    intervals
+        Calibrated: cost to (low, high) that should hold the measured value with probability ``coverage``.
+    coverage
+        That probability; None where nothing is calibrated.
+    outside
+        Calibrated: features that lie outside the range the calibration was fitted on, with value and range.
     """
 
     operations: int
@@ -108,39 +102,52 @@ class Resources:
     parameters: int
     weight_bits: int
     bops: int
-    area_um2: float
-
-
-@dataclass(frozen=True, slots=True)
-class HardwareEstimate:
-    """Predicted cost of one inference of a network's chip part.
-
-    ``power_mw`` at ``clock_mhz`` with an inference each ``initiation_interval`` cycles; ``energy_nj`` of one
-    inference; ``latency_cycles`` and ``latency_ns`` from input to output.
-    """
-
     resources: Resources
-    power_mw: float
-    energy_nj: float
     latency_cycles: int
     latency_ns: float
     initiation_interval: int
-    clock_mhz: float
-    technology: str
+    target: Target
     model: str
-    by_layer: Mapping[str, Mapping[str, float]]
+    basis: Basis
     covers: str
+    power_mw: float | None = None
+    dynamic_mw: float | None = None
+    leakage_mw: float | None = None
+    energy_nj: float | None = None
+    critical_path_ns: float | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+    by_layer: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    coverage: float | None = None
+    outside: tuple[str, ...] = ()
+
+    def value(self, name: str) -> float | None:
+        """One cost by the names of ``COST_UNITS``; None where the model does not predict it."""
+        owner = self.resources if name in Resources.__slots__ else self
+        value: float | None = getattr(owner, name)
+        return value
 
     def costs(self) -> dict[str, float]:
         """The values that may be objectives, by the names of ``COST_UNITS``."""
-        flat = self.to_dict()
-        return {name: float(flat[name]) for name in COST_UNITS}
+        return {name: float(value) for name in COST_UNITS if (value := self.value(name)) is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; ``resources`` are flattened."""
-        plain = {name: getattr(self, name) for name in self.__slots__ if name != "resources"}
-        layers = {name: dict(costs) for name, costs in self.by_layer.items()}
-        return {**asdict(self.resources), **plain, "by_layer": layers}
+        """Plain data for JSON; the costs are flat."""
+        return {
+            **self.costs(),
+            **{name: getattr(self, name) for name in ("operations", "macs", "parameters", "weight_bits", "bops")},
+            "latency_cycles": self.latency_cycles,
+            "initiation_interval": self.initiation_interval,
+            "target": self.target.to_dict(),
+            "model": self.model,
+            "basis": self.basis,
+            "features": dict(self.features),
+            "by_layer": {name: dict(costs) for name, costs in self.by_layer.items()},
+            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+            "coverage": self.coverage,
+            "outside": list(self.outside),
+            "covers": self.covers,
+        }
 
 
 class HardwareModel(Protocol):
@@ -150,8 +157,22 @@ class HardwareModel(Protocol):
     def name(self) -> str:
         """Name by which estimates cite the model."""
 
+    @property
+    def predicts(self) -> tuple[str, ...]:
+        """The names of ``COST_UNITS`` that it predicts, for every network."""
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether it prices anew once the weights are known; until then it works with a prior."""
+
     def price(self, workload: Workload, device: Device) -> Costs:
-        """Costs of many networks at once: the names of ``COST_UNITS`` to arrays of shape ``(n,)``."""
+        """Costs of many networks at once: the names of ``predicts`` to arrays of shape ``(n,)``."""
+
+    def features(self, workload: Workload, device: Device) -> Costs:
+        """Physical amounts the costs are made of, each of shape ``(n,)``: what a calibration corrects on."""
 
     def estimate(self, network: Network, device: Device) -> HardwareEstimate:
-        """Cost of one network; raise ``UnsupportedLayerError`` for a layer it cannot price."""
+        """Cost of one network; raise ``UnsupportedLayerError`` for a layer it cannot price.
+
+        Where ``needs_weights`` and the network is fitted, of these weights; else it equals ``price``.
+        """

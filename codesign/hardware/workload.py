@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from codesign.errors import NetworkError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
-from codesign.network import Conv, Dense, Flatten, MaxPool, Network, ReLU, Thresholds
+from codesign.network import Conv, Dense, Flatten, Folding, MaxPool, Network, ReLU, Shape, Thresholds
 
-__all__ = ["FLOAT_BITS", "Workload", "effective_bops"]
+__all__ = ["FLOAT_BITS", "Workload", "effective_bops", "taps_on_image"]
 
 Counts = NDArray[np.int64]
 FLOAT_BITS = 32
@@ -34,6 +34,16 @@ class Workload:
         Outputs of the layer: output pixels times units.
     fan_in
         Products in each sum, padding counted.
+    products
+        Products of a weight and an input on the image, of all sums: those with padding are none.
+    units
+        Filters of a convolution, units of a dense layer: ``sums`` is output pixels times units.
+    pe, simd
+        Units, and products of each, that are computed at a time: of a layer that is not folded, ``units`` and
+        ``fan_in``.
+    height, width, channels, kernel, stride
+        Of the image that comes in, and how the kernel goes over it; a dense layer is a kernel of 1 on one
+        pixel of ``fan_in`` channels.
     weights, biases
         Parameters of the layer; where the activation is one of thresholds, ``biases`` are these.
     weight_bits, bias_bits, input_bits
@@ -59,6 +69,15 @@ class Workload:
     network_input_bits: Counts
     sums: Counts
     fan_in: Counts
+    products: Counts
+    units: Counts
+    pe: Counts
+    simd: Counts
+    height: Counts
+    width: Counts
+    channels: Counts
+    kernel: Counts
+    stride: Counts
     weights: Counts
     biases: Counts
     weight_bits: Counts
@@ -79,6 +98,17 @@ class Workload:
     def present(self) -> NDArray[np.bool_]:
         """Which layers exist, ``(n, m)``."""
         return self.sums > 0
+
+    @property
+    def pixels(self) -> Counts:
+        """Output pixels of each layer, ``(n, m)``; 0 for one that does not exist."""
+        return self.sums // np.maximum(self.units, 1)
+
+    @property
+    def folded(self) -> NDArray[np.bool_]:
+        """Which networks share a multiplier among products, ``(n,)``."""
+        shared: NDArray[np.bool_] = (self.pe < self.units) | (self.simd < self.fan_in)
+        return np.asarray(shared.any(axis=1))
 
     @property
     def macs(self) -> Counts:
@@ -147,17 +177,13 @@ def _rows(chip: Network) -> list[dict[str, int | str]]:
     for layer, before, after, given, made in edges:
         size = int(np.prod(after))
         if isinstance(layer, Conv | Dense):
-            if layer.reuse_factor(before) > 1:
-                raise UnsupportedLayerError(
-                    f"layer {layer.name!r} is folded; what is priced here has a multiplier for every "
-                    "product: price codesign.hardware.folding.unfolded(network)"
-                )
             weights = int(np.prod(layer.weight_shapes(before)["weight"]))
             rows.append(
                 {
                     "name": layer.name,
                     "sums": size,
                     "fan_in": weights // layer.units,
+                    **_geometry(layer, before),
                     "weights": weights,
                     "biases": layer.units,
                     "weight_bits": _width(layer.weight),
@@ -190,6 +216,61 @@ def _rows(chip: Network) -> list[dict[str, int | str]]:
                 "move it behind chip_layers"
             )
     return rows
+
+
+def _geometry(layer: Conv | Dense, shape: Shape) -> dict[str, int]:
+    """How the layer goes over its input, and how much of it is computed at a time."""
+    fan_in = layer.fan_in(shape)
+    folding = layer.folding or Folding(layer.units, fan_in)
+    shared = {"units": layer.units, "pe": folding.pe, "simd": folding.simd}
+    if isinstance(layer, Dense):
+        image = {"height": 1, "width": 1, "channels": fan_in, "kernel": 1, "stride": 1}
+        return {**shared, **image, "products": layer.units * fan_in}
+    height, width, channels = shape
+    along = [
+        int(taps_on_image(size, layer.kernel, layer.stride, pads[0], made))
+        for size, pads, made in zip(shape, layer.pads(shape), layer.output_shape(shape), strict=False)
+    ]
+    return {
+        **shared,
+        "products": along[0] * along[1] * channels // layer.groups * layer.units,
+        **{"height": height, "width": width, "channels": channels},
+        **{"kernel": layer.kernel, "stride": layer.stride},
+    }
+
+
+def taps_on_image(
+    size: int | Counts, kernel: int | Counts, stride: int | Counts, before: int | Counts, outputs: int | Counts
+) -> Counts:
+    """Pairs of an output position and a tap of its kernel that lies on the image, along one axis.
+
+    Parameters
+    ----------
+    size, kernel, stride
+        Of the axis; arrays of one shape, or numbers.
+    before
+        Zeros in front of the axis.
+    outputs
+        Output positions.
+
+    Returns
+    -------
+    pairs
+        Of the same shape.
+
+    Examples
+    --------
+    >>> int(taps_on_image(8, 3, 2, 0, 4))  # the last of four windows of three hangs over by one
+    11
+    """
+    size, kernel, stride, before, outputs = (
+        np.asarray(each, np.int64)[..., None] for each in (size, kernel, stride, before, outputs)
+    )
+    position = np.arange(int(outputs.max(initial=0)))
+    start = position * stride - before
+    taps = np.minimum(start + kernel, size) - np.maximum(start, 0)
+    pairs: Counts = np.where(position < outputs, np.maximum(taps, 0), 0).sum(axis=-1)
+    return pairs
 
 
 def effective_bops(network: Network) -> int:

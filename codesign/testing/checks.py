@@ -1,13 +1,13 @@
 """Laws of search spaces, hardware models and optimisers."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 
 from codesign.evaluation import Evaluation
 from codesign.hardware import Device, HardwareModel, Workload
-from codesign.hardware.estimate import COST_UNITS
+from codesign.hardware.estimate import COST_UNITS, WORK
 from codesign.metrics import Summary
 from codesign.network import Network
 from codesign.optimisers import Optimiser, Problem
@@ -49,18 +49,24 @@ def _same_work(fast: Workload, slow: Workload) -> None:
 
 
 def check_hardware_model(model: HardwareModel, networks: Sequence[Network], device: Device) -> None:
-    """Every cost is there, finite and not negative, and many at once cost what each costs alone."""
-    costs = model.price(Workload.of(networks), device)
-    assert set(COST_UNITS) <= set(costs), f"missing costs: {sorted(set(COST_UNITS) - set(costs))}"
-    for name in COST_UNITS:
-        assert costs[name].shape == (len(networks),), f"{name} is not one value a network"
-        assert (np.isfinite(costs[name]) & (costs[name] >= 0)).all(), f"{name} is negative or not finite"
+    """Every cost is there, finite and not negative, and many at once cost what each costs alone.
+
+    So do the features. A model that needs weights is held to that before they are known.
+    """
+    workload = Workload.of(networks)
+    costs, features = model.price(workload, device), model.features(workload, device)
+    assert set(model.predicts) == set(costs), f"predicts {model.predicts}, prices {tuple(costs)}"
+    assert set(WORK) <= set(costs) <= set(COST_UNITS), f"costs are of {', '.join(COST_UNITS)}"
+    for name, values in (*costs.items(), *features.items()):
+        assert values.shape == (len(networks),), f"{name} is not one value a network"
+        assert (np.isfinite(values) & (values >= 0)).all(), f"{name} is negative or not finite"
     for index, network in enumerate(networks):
-        alone = model.estimate(network, device).costs()
-        for name in COST_UNITS:
-            assert np.isclose(alone[name], costs[name][index], rtol=1e-12), (
-                f"{name} differs alone and together"
-            )
+        found = model.estimate(replace(network, weights={}) if model.needs_weights else network, device)
+        assert set(found.costs()) == set(costs), "estimate and price predict different costs"
+        for name, value in (*found.costs().items(), *found.features.items()):
+            together = costs.get(name, features.get(name))
+            assert together is not None, f"only the estimate has a feature {name}"
+            assert np.isclose(value, together[index], rtol=1e-12), f"{name} differs alone and together"
 
 
 def check_optimiser(optimiser: Optimiser, problem: Problem, *, trials: int = 12, seed: int = 0) -> None:

@@ -27,7 +27,7 @@ from codesign.export.finn.rules import folded, lossless, whole_windows
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.hardware.folding import frame_cycles
-from codesign.hardware.report import FINN_ESTIMATE, SynthesisReport
+from codesign.hardware import Resources, SynthesisReport
 from codesign.network import Conv, Dense, Flatten, Folding, Layer, MaxPool, Network, ReLU, Sigmoid
 from tests.export.designs import DESIGNS, design, fixed, randomised, rounded
 
@@ -236,16 +236,15 @@ ESTIMATES: dict[str, Any] = {
 
 def test_estimates_are_read_as_what_they_are() -> None:
     report = read_estimates(ESTIMATES, DESIGNS["baseline"].chip, DEVICE, version="1.6.1")
-    assert report.stage == FINN_ESTIMATE
+    assert report.stage == "FINN estimate"
     assert (report.initiation_interval, report.latency_cycles) == (83, 372)
-    assert report.resources == {"lut": 3868, "ff": None, "bram_18k": 9, "uram": 0, "dsp": 41}
+    assert report.resources == Resources(lut=3868, bram_18k=9, uram=0, dsp=41)
     assert report.by_layer["conv_1"] == {
         **{"lut": 1030, "ff": None, "bram_18k": 3, "uram": 0, "dsp": 9},
         "cycles": 83,
     }
-    for name, count in report.resources.items():
-        if count is not None:
-            assert sum(layer[name] or 0 for layer in report.by_layer.values()) == count
+    for name, count in report.resources.stated().items():
+        assert sum(layer[name] or 0 for layer in report.by_layer.values()) == count
 
 
 def test_the_module_does_not_load_finn() -> None:
@@ -345,7 +344,7 @@ def test_the_folding_is_the_designs(small: Path) -> None:
 @needs_finn
 def test_the_report_is_in_the_bundle(small: Path) -> None:
     report = SynthesisReport.from_dict(json.loads((small / "report.json").read_text()))
-    assert report.stage == FINN_ESTIMATE
+    assert report.stage == "FINN estimate"
     assert set(report.by_layer) == {"conv_1", "latent"}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from codesign.export import rtl, verilog
-from codesign.export.tools import run, verilator
+from codesign.tools import run, verilator
 from codesign.hardware import Device
 from codesign.network import Conv, ConvTranspose, Dense, Network
 from tests.export.designs import DESIGNS

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import OutputError
-from codesign.export import tools
+from codesign import tools
 from codesign.fixedpoint import IntArray
 
 __all__ = ["CHAIN", "TOP", "Chain", "Node", "Run", "Stream", "compiled", "feed"]

@@ -33,15 +33,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import MissingToolError
-from codesign.export import tools
+from codesign import tools
 from codesign.export.bundle import Bundle, bundle, fixed_edges, load_network, vectors
 from codesign.export.finn.build import STEPS, VIVADO_STEPS
 from codesign.export.finn.chain import Chain, Run, compiled, feed
-from codesign.export.finn.readme import CORE, INSTALL, QONNX, REPORT, STREAM_VECTORS, readme
+from codesign.export.finn.readme import COUNTED, CORE, INSTALL, QONNX, REPORT, STREAM_VECTORS, readme
 from codesign.export.finn.rules import MOST_OUTPUT_BITS, Affine, check, folded, whole_windows
 from codesign.fixedpoint import IntArray
-from codesign.hardware import Device
-from codesign.hardware.report import FINN_ESTIMATE, RESOURCE_NAMES, SynthesisReport
+from codesign.hardware import Device, Resources, SynthesisReport, Target
 from codesign.network import Network
 
 __all__ = ["check", "export", "folded", "read_estimates", "simulate"]
@@ -276,23 +275,30 @@ def read_estimates(
     """
     cycles, resources = estimates["layer_cycles"], estimates["layer_resources"]
     names = [layer.name for layer in chip.layers if isinstance(layer, Affine)]
-    by_layer: dict[str, dict[str, int | None]] = {}
+    by_layer: dict[str, dict[str, float | None]] = {}
     place = 0
     for node in cycles:
         owner = names[place - 1] if node.startswith("Thresholding") else names[place]
         place += node.startswith("MVAU")
-        counts = by_layer.setdefault(owner, {**dict.fromkeys(RESOURCE_NAMES), "cycles": 0})
+        counts = by_layer.setdefault(owner, {**dict.fromkeys(COUNTED), "cycles": 0})
         for name, count in _counts(resources[node]).items():
             counts[name] = None if count is None else (counts[name] or 0) + count
         counts["cycles"] = max(counts["cycles"] or 0, int(cycles[node]))
     performance = estimates["network_performance"]
+    stated = Target.of(chip, device)
     return SynthesisReport(
-        tool="FINN+",
-        version=version,
-        part=device.part,
-        stage=FINN_ESTIMATE,
-        clock_mhz=device.clock_mhz,
-        resources=_counts(resources["total"]),
+        design=chip.digest,
+        target=Target(
+            part=device.part,
+            clock_mhz=device.clock_mhz,
+            folding=stated.folding,
+            input_format=stated.input_format,
+            output_format=stated.output_format,
+            tool="FINN+",
+            version=version,
+        ),
+        stage="FINN estimate",
+        resources=Resources(**_counts(resources["total"])),
         latency_cycles=int(performance["critical_path_cycles"]),
         initiation_interval=int(performance["max_cycles"]),
         by_layer=by_layer,
@@ -300,10 +306,10 @@ def read_estimates(
     )
 
 
-def _counts(stated: Mapping[str, Any]) -> dict[str, int | None]:
+def _counts(stated: Mapping[str, Any]) -> dict[str, float | None]:
     """FINN's counts by our names; it estimates no flip-flops."""
     theirs = {"lut": "LUT", "bram_18k": "BRAM_18K", "uram": "URAM", "dsp": "DSP"}
-    return {name: round(stated[theirs[name]]) if name in theirs else None for name in RESOURCE_NAMES}
+    return {name: round(stated[theirs[name]]) if name in theirs else None for name in COUNTED}
 
 
 def _run_verilog(made: Bundle, chip: Network, report: SynthesisReport, work: Path) -> Run:
@@ -333,7 +339,7 @@ def _run_verilog(made: Bundle, chip: Network, report: SynthesisReport, work: Pat
         "finn_estimate": {
             "initiation_interval": report.initiation_interval,
             "latency_cycles": report.latency_cycles,
-            **report.resources,
+            **report.resources.stated(),
         },
     }
     return run

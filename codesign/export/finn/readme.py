@@ -7,14 +7,15 @@ from codesign.export.finn.build import VIVADO_STEPS
 from codesign.export.finn.chain import Chain, Run
 from codesign.export.finn.rules import Affine
 from codesign.hardware import Device
-from codesign.hardware.report import RESOURCE_NAMES, SynthesisReport
+from codesign.hardware import SynthesisReport
 from codesign.network import Network
 
-__all__ = ["CORE", "INSTALL", "QONNX", "REPORT", "STREAM_VECTORS", "readme"]
+__all__ = ["CORE", "COUNTED", "INSTALL", "QONNX", "REPORT", "STREAM_VECTORS", "readme"]
 
 CORE: Final = "core.onnx"
 QONNX: Final = "encoder.onnx"
 REPORT: Final = "report.json"
+COUNTED: Final = ("lut", "ff", "bram_18k", "uram", "dsp")
 STREAM_VECTORS: Final = 16
 INSTALL: Final = (
     "pip install 'codesign[finn]' && pip install --no-deps finn-plus==1.6.1 mip==1.17.0 onnx-passes==0.4.1"
@@ -27,19 +28,19 @@ def readme(made: Bundle, chip: Network, report: SynthesisReport, run: Run) -> st
     foldings = [layer for layer in chip.layers if isinstance(layer, Affine)]
     rows = [
         f"| `{_cell(layer.name)}` | {layer.folding.pe} | {layer.folding.simd} | "
-        + " | ".join(_figure(report.by_layer[layer.name][name]) for name in ("cycles", *RESOURCE_NAMES))
+        + " | ".join(_figure(report.by_layer[layer.name][name]) for name in ("cycles", *COUNTED))
         + " |"
         for layer in foldings
         if layer.folding is not None
     ]
-    total = " | ".join(_figure(report.resources[name]) for name in RESOURCE_NAMES)
+    total = " | ".join(_figure(getattr(report.resources, name)) for name in COUNTED)
     depths = ", ".join(f"{node.depth} ({run.occupancy[node.name]})" for node in chain.nodes if node.depth)
     interval = "-" if run.initiation_interval is None else f"{run.initiation_interval:g}"
     frames = made.measured["frames"]
     words = min(STREAM_VECTORS, frames) * chain.sink.words
     return f"""# FINN: {made.device.part} at {made.device.clock_mhz:g} MHz
 
-A folded dataflow graph, every node RTL. FINN+ {report.version} made it; after each of its steps the graph
+A folded dataflow graph, every node RTL. FINN+ {report.target.version} made it; after each of its steps the graph
 gave the network's integers, and so did the stitched Verilog for {frames:,} frames in Verilator
 (`provenance.json`).
 
@@ -137,8 +138,8 @@ def _cell(name: str) -> str:
     return "".join(symbol if symbol.isalnum() or symbol in "_-. " else "?" for symbol in name)
 
 
-def _figure(count: int | None) -> str:
-    return "-" if count is None else f"{count:,}"
+def _figure(count: float | None) -> str:
+    return "-" if count is None else f"{count:,.0f}"
 
 
 def _time(cycles: float | None, device: Device) -> str:

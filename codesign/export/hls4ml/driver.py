@@ -19,7 +19,7 @@ import numpy as np
 
 from codesign.errors import OutputError
 from codesign.export.hls4ml.build import PROJECT
-from codesign.export.tools import require_program, run
+from codesign.tools import require_program, run
 from codesign.fixedpoint import IntArray
 from codesign.network import Network
 
