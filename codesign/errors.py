@@ -13,7 +13,8 @@
     ├── TargetError          an estimate and a report of different targets
     ├── StoreError           a study folder: absent, unreadable, of another version or another space
     ├── OutputError          a file or folder that cannot be written
-    │   └── DifferenceError  an exported form that computes something else than the network
+    │   ├── DifferenceError  an exported form that computes something else than the network
+    │   └── ToolTimeoutError a tool that took longer than it was given
     └── MissingToolError     a library or program that is not installed
 """
 
@@ -32,6 +33,7 @@ __all__ = [
     "SpaceError",
     "StoreError",
     "TargetError",
+    "ToolTimeoutError",
     "UnsupportedLayerError",
 ]
 
@@ -86,6 +88,10 @@ class DifferenceError(OutputError):
     def __init__(self, message: str, computed: Any) -> None:
         super().__init__(message)
         self.computed = computed
+
+
+class ToolTimeoutError(OutputError):
+    """A tool that took longer than it was given, and was stopped."""
 
 
 class MissingToolError(CodesignError):

@@ -5,7 +5,8 @@ the last finished evaluation without blocking the writer.
 
 ::
 
-    DIR/study.sqlite        meta: key -> JSON;  evaluations: one row a proposal, in order
+    DIR/study.sqlite        meta: key -> JSON;  evaluations: one row a proposal, in order;
+                            syntheses: one row a design and what it was synthesised to
     DIR/networks/D.json     the trained network of digest D
 """
 
@@ -16,17 +17,19 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from codesign.errors import OutputError, StoreError
 from codesign.evaluation import Evaluation
+from codesign.hardware import SynthesisReport
 from codesign.network import Network
 from codesign.space import Candidate
 
-__all__ = ["SCHEMA_VERSION", "Store", "write_file"]
+__all__ = ["SCHEMA_VERSION", "Store", "Synthesis", "write_file"]
 
 SCHEMA_VERSION = 1
 DATABASE = "study.sqlite"
@@ -41,6 +44,40 @@ CREATE TABLE evaluations (
     record TEXT
 );
 """
+_SYNTHESES = """
+CREATE TABLE IF NOT EXISTS syntheses (
+    digest TEXT NOT NULL,
+    run TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    report TEXT,
+    PRIMARY KEY (digest, run)
+);
+"""
+SynthesisStatus = Literal["ok", "failed", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """How the synthesis of a design ended.
+
+    Parameters
+    ----------
+    digest
+        Whole digest of the design.
+    run
+        What it was synthesised to, and how, in one word: ``sky130hd-constant-40MHz``.
+    status, reason
+        ``ok``, ``failed`` or ``timeout``, and why not.
+    report
+        What the tool stated; None unless ``ok``.
+    """
+
+    digest: str
+    run: str
+    status: SynthesisStatus
+    reason: str = ""
+    report: SynthesisReport | None = None
 
 
 def write_file(path: Path, content: str | bytes) -> None:
@@ -254,6 +291,26 @@ class Store:
         if not path.is_file():
             raise StoreError(f"design {digest} was not trained to the end: {path} is missing")
         return Network.load(path)
+
+    def record_synthesis(self, synthesis: Synthesis) -> None:
+        """Record how a synthesis ended, in place of an earlier one of the same design and run."""
+        report = synthesis.report and json.dumps(synthesis.report.to_dict())
+        values = (synthesis.digest, synthesis.run, synthesis.status, synthesis.reason, report)
+        with _disk_errors(self.folder / DATABASE):
+            self._connection.execute(_SYNTHESES)
+        self._write("INSERT OR REPLACE INTO syntheses VALUES (?, ?, ?, ?, ?)", values)
+
+    def syntheses(self) -> list[Synthesis]:
+        """All syntheses that ended, by run and digest."""
+        with _disk_errors(self.folder / DATABASE):
+            known = "SELECT name FROM sqlite_master WHERE name = 'syntheses'"
+            if not self._connection.execute(known).fetchall():
+                return []
+            rows = self._connection.execute("SELECT * FROM syntheses ORDER BY run, digest").fetchall()
+        return [
+            Synthesis(*row[:4], SynthesisReport.from_dict(json.loads(row[4])) if row[4] else None)
+            for row in rows
+        ]
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         with _disk_errors(self.folder / DATABASE), self._connection:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from codesign.errors import MissingToolError, OutputError
+from codesign.errors import MissingToolError, OutputError, ToolTimeoutError
 
 __all__ = ["Verilator", "require_package", "require_program", "run", "verilator"]
 
@@ -59,7 +59,9 @@ def run(
     Raises
     ------
     OutputError
-        If it fails or takes too long, with the last lines it printed.
+        If it fails, with the last lines it printed.
+    ToolTimeoutError
+        If it takes too long.
     """
     words = [str(word) for word in command]
     with log.open("w+", encoding="utf-8", errors="replace") as stream:
@@ -75,7 +77,9 @@ def run(
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise OutputError(f"{what}: {words[0]} did not end within {timeout:g} s") from error
+            raise ToolTimeoutError(
+                f"{what}: {words[0]} did not end within {timeout:g} s; give it more time"
+            ) from error
         stream.seek(0)
         printed = stream.read()
     if ended.returncode:

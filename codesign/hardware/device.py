@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self, get_args
 
@@ -65,6 +66,12 @@ class Device:
         plain, default = asdict(self), asdict(Device())
         always = ("technology", "clock_mhz")
         return {name: value for name, value in plain.items() if name in always or value != default[name]}
+
+    @property
+    def technology_name(self) -> str:
+        """Name of the technology: of a table by path, its file's."""
+        own = self.technology.endswith(".toml")
+        return PurePath(self.technology).stem if own else self.technology
 
     @property
     def period_ns(self) -> float:
@@ -131,7 +138,7 @@ class Target:
         """What an estimate of a network on a device states; ``library`` or ``part`` where there is one."""
         chip = network.chip
         return cls(
-            technology=device.technology,
+            technology=device.technology_name,
             library=library,
             part=part,
             clock_mhz=device.clock_mhz,

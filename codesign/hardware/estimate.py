@@ -135,7 +135,7 @@ class HardwareEstimate:
         """Plain data for JSON; the costs are flat."""
         return {
             **self.costs(),
-            **{name: getattr(self, name) for name in ("operations", "macs", "parameters", "weight_bits", "bops")},
+            **{name: getattr(self, name) for name in WORK},
             "latency_cycles": self.latency_cycles,
             "initiation_interval": self.initiation_interval,
             "target": self.target.to_dict(),

@@ -240,7 +240,11 @@ def _geometry(layer: Conv | Dense, shape: Shape) -> dict[str, int]:
 
 
 def taps_on_image(
-    size: int | Counts, kernel: int | Counts, stride: int | Counts, before: int | Counts, outputs: int | Counts
+    size: int | Counts,
+    kernel: int | Counts,
+    stride: int | Counts,
+    before: int | Counts,
+    outputs: int | Counts,
 ) -> Counts:
     """Pairs of an output position and a tap of its kernel that lies on the image, along one axis.
 

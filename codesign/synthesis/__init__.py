@@ -1,0 +1,1 @@
+"""Run a synthesis tool, or read what one said: both give a ``SynthesisReport``."""
