@@ -1,22 +1,22 @@
-"""Designs of a study through synthesis, several at a time; and estimates paired with what tools reported."""
+"""Designs of a study through synthesis, several at a time, each recorded when it ends."""
 
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from codesign.errors import CodesignError, StoreError, ToolTimeoutError
+from codesign.errors import CodesignError, ToolTimeoutError
 from codesign.export import rtl
-from codesign.hardware import Device, HardwareEstimate, HardwareModel, SynthesisReport, Target
+from codesign.hardware import Device
 from codesign.network import Network
 from codesign.store import Store, Synthesis, write_file
 from codesign.synthesis import FAMILIES, Library, find_library, synthesise
 
-__all__ = ["Goal", "Pair", "paired", "reports_of", "synthesise_designs"]
+__all__ = ["Goal", "synthesise_designs"]
 
 FOLDER: Final = "synthesis"
 REPORT: Final = "report.json"

@@ -103,7 +103,7 @@ class StudyConfig(_Strict):
             definition=space or catalogue.search_space(self.space),
             objectives=tuple(Objective.parse(text) for text in self.objectives),
             limits=tuple(Objective.parse(text) for text in self.limits),
-            model=catalogue.hardware_model(model or self.device.model, self.device.calibration),
+            model=model or catalogue.hardware_model(self.device.model, self.device.calibration),
             device=self.device.device(),
             recipe=self.recipe.recipe(),
             optimiser=load_optimiser(self.optimiser),
@@ -165,7 +165,9 @@ def _resolved(config: StudyConfig, folder: Path) -> StudyConfig:
     if config.space.endswith(".py"):
         update["space"] = str((folder / config.space).resolve())
     given = config.device.model_fields_set
-    paths = [name for name in ("calibration", "technology") if name in given and _is_path(config.device, name)]
+    paths = [
+        name for name in ("calibration", "technology") if name in given and _is_path(config.device, name)
+    ]
     if paths:
         update["device"] = config.device.model_copy(
             update={name: str((folder / getattr(config.device, name)).resolve()) for name in paths}
@@ -343,6 +345,14 @@ def stored_task(study: Study) -> Task | None:
         return None
     config = parse_study(study.meta["config"], str(study.folder))
     return _task(config.task, config.data)
+
+
+def stored_model(study: Study, *, calibrated: bool = True) -> HardwareModel:
+    """The hardware model of a study, with its calibration or without."""
+    if not study.meta.get("config"):
+        return catalogue.hardware_model(study.meta["model"])
+    device = parse_study(study.meta["config"], str(study.folder)).device
+    return catalogue.hardware_model(device.model, device.calibration if calibrated else None)
 
 
 def resume(folder: str | Path, trials: int | None = None, *, progress: bool = True) -> Study:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from codesign.comparison import Comparison, Quantity
 from codesign.evaluation import Evaluation, Reference
 from codesign.objectives import Objective
 from codesign.pareto import Front
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["front_figure", "front_html", "png"]
+__all__ = ["front_figure", "front_html", "parity_figure", "png"]
 
 OFFLINE = {"displaylogo": False, "showSendToCloud": False, "modeBarButtonsToRemove": ["sendDataToCloud"]}
 MIDDLE = 0.5
@@ -225,3 +226,110 @@ def _hover(evaluation: Evaluation, objectives: Sequence[Objective], units: Mappi
     return "<br>".join(
         [f"<b>{evaluation.number}: {evaluation.candidate.digest}</b>", *values, "", *parameters]
     )
+
+
+PANELS_A_ROW = 3
+SHORT_DIGEST = 8
+
+
+def parity_figure(comparison: Comparison) -> "Figure":
+    """One panel a quantity: predicted over measured, with the line where they are equal.
+
+    Intervals are error bars. A design whose interval misses the measured value is red; the one that is
+    furthest off has its name. Errors, rank correlation and coverage stand above each panel.
+    """
+    from matplotlib.figure import Figure
+
+    quantities = comparison.quantities
+    columns = min(len(quantities), PANELS_A_ROW)
+    rows = -(-len(quantities) // columns)
+    figure = Figure(figsize=(0.4 + 4.4 * columns, 0.6 + 4.7 * rows), layout="constrained")
+    panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
+    for axes, quantity in zip(panels, quantities, strict=False):
+        _parity(axes, quantity, comparison.coverage)
+    for axes in panels[len(quantities) :]:
+        axes.remove()
+    common = comparison.common
+    place = common.target.library or common.target.part or common.target.technology or ""
+    maker = f"{common.target.tool} {common.target.version}"
+    figure.suptitle(f"{common.model} against {maker}, {common.stage}, {place}", fontsize=11, parse_math=False)
+    return figure
+
+
+def _parity(axes: "Axes", quantity: Quantity, coverage: float | None) -> None:
+    measured = np.array([row.measured for row in quantity.rows])
+    predicted = np.array([row.predicted for row in quantity.rows])
+    missed = np.array([row.inside is False for row in quantity.rows])
+    drawn = np.concatenate([measured, predicted])
+    wide = drawn.min() > 0 and drawn.max() > 5 * drawn.min()
+    low, high = _frame(drawn, wide)
+    axes.plot([low, high], [low, high], color=OTHER, linewidth=1.0, zorder=1)
+    axes.annotate(
+        "equal",
+        (0.97, 0.97),
+        (-14, -4),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=8,
+        color=OTHER,
+    )
+    for row, colour in zip(quantity.rows, np.where(missed, FRONT, OTHER), strict=True):
+        if row.interval is not None:
+            axes.vlines(row.measured, *row.interval, color=str(colour), linewidth=1.0, alpha=0.7, zorder=2)
+    axes.scatter(measured[~missed], predicted[~missed], s=20, color=REFERENCE, linewidths=0, zorder=3)
+    axes.scatter(measured[missed], predicted[missed], s=26, color=FRONT, linewidths=0, zorder=3)
+    _name_furthest(axes, quantity)
+    if wide:
+        axes.set(xscale="log", yscale="log")
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    label = _label(quantity.name, {quantity.name: quantity.unit})
+    axes.set(xlabel=f"measured {label}", ylabel=f"predicted {label}")
+    axes.set_title(_parity_words(quantity, coverage), fontsize=9)
+    axes.grid(alpha=0.25)
+
+
+def _frame(values: Any, wide: bool) -> tuple[float, float]:
+    """Limits of both axes, with room around the points."""
+    low, high = float(values.min()), float(values.max())
+    if wide:
+        room = (high / low) ** 0.06
+        return low / room, high * room
+    room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def _name_furthest(axes: "Axes", quantity: Quantity) -> None:
+    known = [row for row in quantity.rows if row.error is not None]
+    worst = max(known, key=lambda row: abs(row.error or 0.0), default=None)
+    if worst is not None and worst.error:
+        above = worst.error > 0
+        axes.annotate(
+            f"{worst.design[:SHORT_DIGEST]} {worst.error:+.0%}",
+            (worst.measured, worst.predicted),
+            (-7, 4) if above else (7, -4),
+            textcoords="offset points",
+            ha="right" if above else "left",
+            va="bottom" if above else "top",
+            fontsize=7,
+            color=REFERENCE,
+            parse_math=False,
+        )
+
+
+def _parity_words(quantity: Quantity, coverage: float | None) -> str:
+    """Name, number of designs and error figures, in two or three lines."""
+    words = [f"{_label(quantity.name, {quantity.name: quantity.unit})}, {len(quantity.rows)} designs"]
+    if quantity.mape is not None and quantity.median_error is not None and quantity.p90_error is not None:
+        rank = quantity.rank_correlation
+        words.append(
+            f"error: median {quantity.median_error:.1%}, 90 % below {quantity.p90_error:.1%}, "
+            f"mean {quantity.mape:.1%}"
+        )
+        words.append(
+            f"bias {quantity.bias:+.1%}" + ("" if rank is None else f", rank correlation {rank:.3f}")
+        )
+    if quantity.interval_coverage is not None and coverage is not None:
+        words.append(f"{quantity.interval_coverage:.0%} in the interval of {coverage:.0%}")
+    return "\n".join(words)

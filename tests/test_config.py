@@ -137,6 +137,7 @@ WRONG = {
     "device.weights": '"soft"',
     "device.redundancy": '"twice"',
     "device.pipelined": "1",
+    "device.calibration": "1",
     "device.technology": "65",
     "device.clock_mhz": "-40",
 }
@@ -212,13 +213,13 @@ def test_a_task_of_ones_own_takes_its_own_options(monkeypatch: pytest.MonkeyPatc
 
     def fault(**values: Any) -> str:
         with pytest.raises(ConfigError) as raised:
-            parsed(**values).setup(space=econt, model=SimpleNamespace(name="m"))
+            parsed(**values).setup(space=econt, model=SimpleNamespace(name="m", predicts=("area_um2",)))
         return str(raised.value)
 
     goals = ["error", "area_um2"]
     task: Any = parsed(task="own", objectives=goals, data={"size": "any", "depth": 2}).setup(
         space=econt,
-        model=SimpleNamespace(name="m"),
+        model=SimpleNamespace(name="m", predicts=("area_um2",)),
     )
     assert (task.task.size, task.task.depth) == ("any", 2)
     assert fault(task="own", data={"depth": 2}) == "data of task 'own': key 'size' is missing"

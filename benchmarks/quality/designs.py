@@ -1,30 +1,32 @@
-"""The 120 designs that estimates are held against: 60 trained ones with constant weights, 60 reloadable.
+"""The designs that estimates are held against: 60 with constant weights, 60 with reloadable ones, some trained.
 
 Drawn by seed from the ECON-T space (filters, kernels, strides, pooling, dense widths, 3 to 8 bits), as many of
-each size: the logarithm of the bit operations is even between bounds that one synthesis of some ten seconds
-sets. Those with constant weights are trained, for their cost depends on the weights; 300 steps of the quick
-recipe. Of each style 20 are drawn by seed for testing: no fit ever sees them.
+each size: the logarithm of the bit operations is even between two bounds. Weights are drawn as wide as those
+of trained networks are: normal, a layer's spread times the root of its fan-in log-normal about 1.4 with a
+factor of 1.4 (the designs of `codesign run examples/demo.toml` that learnt something have 0.5 to 3.4). Of each
+style 20 are held out by seed: no fit ever sees them. The trained designs are those of a study, all held out.
 
-    python benchmarks/quality/designs.py    # writes benchmarks/results/designs.json.gz, some ten minutes
+    codesign run examples/demo.toml --out runs/demo
+    python benchmarks/quality/designs.py runs/demo    # writes benchmarks/results/designs.json.gz
 """
 
 import gzip
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
 from codesign.network import Network
-from codesign.tasks.econt import EcontTask
-from codesign.training import Recipe
-from codesign.training.fit import fit
+from codesign.study import Study
 from search_spaces import econt
 
 STYLES = ("constant", "reloadable")
-COUNT, HELD_OUT, SEED, STEPS, WAFERS = 60, 20, 20261122, 300, 6000
+COUNT, HELD_OUT, SEED = 60, 20, 20261122
+SPREAD, SPREAD_FACTOR = 1.4, 1.4
 BOPS = {"constant": (8e3, 8e4), "reloadable": (8e3, 2.5e5)}
 FILE = Path(__file__).parents[1] / "results" / "designs.json.gz"
 SPACE = econt.restricted(filters=(2, 4, 8, 16), units=(16, 32)).SPACE
@@ -32,12 +34,13 @@ SPACE = econt.restricted(filters=(2, 4, 8, 16), units=(16, 32)).SPACE
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """One of the designs: its digest, style, chip part with weights, and whether it is held out."""
+    """One of the designs: its digest, style, chip part with weights, whether it is held out, or trained."""
 
     digest: str
     style: str
     chip: Network
     held_out: bool
+    trained: bool
 
 
 def drawn(style: str) -> list[Any]:
@@ -51,38 +54,49 @@ def drawn(style: str) -> list[Any]:
     return SPACE.decode(codes[np.array(chosen)])
 
 
-def made() -> list[dict[str, Any]]:
-    task = EcontTask.from_options(wafers=WAFERS)
-    rows = []
+def weighted(chip: Network, rng: np.random.Generator) -> Network:
+    """The network with drawn weights, and biases of a tenth of the largest weight."""
+    weights = {}
+    for layer, shape in zip(chip.layers, chip.shapes, strict=False):
+        for role, size in layer.weight_shapes(shape).items():
+            spread = SPREAD * SPREAD_FACTOR ** rng.normal() / np.sqrt(layer.fan_in(shape))
+            values = rng.normal(0, spread if role == "weight" else 0.1, size)
+            weights[f"{layer.name}.{role}"] = getattr(layer, role).quantise(values)
+    return chip.with_weights(weights)
+
+
+def rows(study: Study) -> Iterator[dict[str, Any]]:
+    """One a design: those that are drawn, and those of a study that answer better than a constant."""
+    held_out = set(np.random.default_rng([SEED, 9]).permutation(COUNT)[:HELD_OUT].tolist())
     for style in STYLES:
-        held_out = set(np.random.default_rng([SEED, 9]).permutation(COUNT)[:HELD_OUT].tolist())
-        for index, candidate in enumerate(track(drawn(style), f"{style}: training 300 steps each")):
-            network, curve = econt.build(candidate), ()
-            recipe = Recipe.quick(STEPS)
-            fitted = fit(network, task.training, task.validation, recipe, loss=task.loss, seed=index)
-            network, curve = fitted.network, fitted.curve
-            rows.append(
-                {
-                    "digest": candidate.digest,
-                    "style": style,
-                    "held_out": index in held_out,
-                    "candidate": dict(candidate.values),
-                    "validation_loss": curve[-1][2] if curve else None,
-                    "chip": network.chip.to_dict(),
-                }
-            )
-    return rows
+        for index, candidate in enumerate(drawn(style)):
+            rng = np.random.default_rng([SEED, STYLES.index(style), index])
+            chip = weighted(econt.build(candidate).chip, rng)
+            yield _row(candidate.digest, style, chip, held_out=index in held_out)
+    constant = study.near_constant()
+    dull = {e.number for e in constant[1]} if constant else set()
+    for evaluation in study.evaluations:
+        if evaluation.ok and evaluation.number not in dull:
+            digest = evaluation.candidate.digest
+            yield _row(digest, "constant", study.network(digest).chip, held_out=True, trained=True)
+
+
+def _row(
+    digest: str, style: str, chip: Network, *, held_out: bool, trained: bool = False
+) -> dict[str, Any]:
+    known = {"digest": digest, "style": style, "held_out": held_out, "trained": trained}
+    return {**known, "chip": chip.to_dict()}
 
 
 def load() -> list[Design]:
     """The designs of the file."""
-    rows = json.loads(gzip.decompress(FILE.read_bytes()))
-    return [
-        Design(row["digest"], row["style"], Network.from_dict(row["chip"]), row["held_out"]) for row in rows
-    ]
+    found = json.loads(gzip.decompress(FILE.read_bytes()))
+    return [Design(**{**row, "chip": Network.from_dict(row["chip"])}) for row in found]
 
 
 if __name__ == "__main__":
-    text = json.dumps(made(), separators=(",", ":"))
+    study = Study.read(sys.argv[1])
+    with study.store:
+        text = json.dumps(list(rows(study)), separators=(",", ":"))
     FILE.write_bytes(gzip.compress(text.encode(), mtime=0))
     print(f"{FILE}: {len(load())} designs, {FILE.stat().st_size / 1e3:.0f} kB")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from codesign.config import StudyConfig
-    from codesign.hardware import Device
+    from codesign.hardware import Device, HardwareModel
     from codesign.network import Network
     from codesign.study import Study
     from codesign.tasks import Task
@@ -134,9 +134,18 @@ _input_format_option = click.option(
     "unsigned as u0.8.",
 )
 _DEVICE_OPTIONS = (
-    click.option("--technology", help="Table of the hardware model, such as asic-65nm or asic-45nm."),
+    click.option(
+        "--technology", help="Table of the hardware model, such as asic-65nm or sky130hd, or a file.toml."
+    ),
+    click.option("--part", help="FPGA part, such as xczu7ev-ffvc1156-2-e."),
     click.option("--clock-mhz", type=float, help="Clock in MHz."),
+    click.option("--weights", type=click.Choice(["reloadable", "constant"]), help="How weights are stored."),
+    click.option("--redundancy", type=click.Choice(["none", "weights", "all"]), help="What is triplicated."),
+    click.option("--pipelined/--combinational", default=None, help="Whether registers split the logic."),
 )
+
+
+_DEVICE_FIELDS = ("technology", "part", "clock_mhz", "weights", "redundancy", "pipelined")
 
 
 def _device_options(command: Any) -> Any:
@@ -159,7 +168,8 @@ def _device_options(command: Any) -> Any:
     "objectives",
     multiple=True,
     help="What is traded, such as emd or 'area_um2<=2e6'; give two or more. Known costs: operations, macs, "
-    "parameters, weight_bits, bops, area_um2, power_mw, energy_nj, latency_cycles, latency_ns.",
+    "parameters, weight_bits, bops, and what the model predicts: area_um2, power_mw, energy_nj, latency_ns, "
+    "initiation_interval; lut, ff, dsp, bram_18k.",
 )
 @click.option(
     "--limit", "limits", multiple=True, help="A bound on a cost that is not traded: 'operations<=40000'."
@@ -174,6 +184,12 @@ def _device_options(command: Any) -> Any:
 @click.option("--data", type=click.Path(), help="File or folder of data; without it wafers are generated.")
 @click.option("--wafers", type=int, help="How many wafers to generate.  [default: 100000]")
 @click.option("--workers", type=int, help="Worker processes.  [default: one a core]")
+@click.option(
+    "--model", help="Hardware model: asic, constant, fpga-streaming, fpga-unrolled.  [default: asic]"
+)
+@click.option(
+    "--calibration", type=click.Path(), help="File of `codesign calibrate` that corrects the model."
+)
 @_device_options
 @click.option("--dry-run", is_flag=True, help="Print the size of the space and its costs; train nothing.")
 @_json_option
@@ -212,7 +228,7 @@ def _merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, An
             merged[name] = list(options[name])
     tables = {
         "recipe": {"steps": options["steps"], "kind": options["recipe"]},
-        "device": {"technology": options["technology"], "clock_mhz": options["clock_mhz"]},
+        "device": {name: options[name] for name in ("model", "calibration", *_DEVICE_FIELDS)},
         "data": {
             "path": str(Path(options["data"]).resolve()) if options["data"] else None,
             "wafers": options["wafers"],
@@ -396,15 +412,15 @@ def reference(
     SOURCE is a QONNX file or a JSON file with a network. It is priced as the study's designs are; metrics
     that the study trades have to be given, for its data are not known here. One of the same name is replaced.
     """
-    from codesign import catalogue
     from codesign.cli.view import print_front
+    from codesign.config import stored_model
     from codesign.evaluation import Reference
     from codesign.study import Study
 
     study = Study.open(folder)
     with study.store:
         network, _, _ = _priced(source, None, "econt", input_format)
-        model = catalogue.hardware_model(study.meta["model"])
+        model = stored_model(study)
         known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
         study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
         missing = [goal.name for goal in study.objectives if goal.name not in known]
@@ -458,6 +474,9 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 @click.option("--space", default="econt", show_default=True, help="Space that SOURCE is a candidate of.")
 @_input_format_option
 @click.option("--model", help="Hardware model.  [default: the study's, or asic]")
+@click.option(
+    "--calibration", type=click.Path(), help="File of `codesign calibrate`.  [default: the study's]"
+)
 @_device_options
 @_json_option
 def estimate(
@@ -466,9 +485,9 @@ def estimate(
     space: str,
     input_format: str | None,
     model: str | None,
-    technology: str | None,
-    clock_mhz: float | None,
+    calibration: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Predicted cost of a design.
 
@@ -477,14 +496,12 @@ def estimate(
     """
     from codesign import catalogue
     from codesign.cli.view import print_estimate
-    from codesign.hardware import Device, effective_bops
+    from codesign.hardware import effective_bops
 
     network, device, own_model = _priced(source, digest, space, input_format)
-    chosen = Device(
-        device.technology if technology is None else technology,
-        device.clock_mhz if clock_mhz is None else clock_mhz,
-    )
-    found = catalogue.hardware_model(model or own_model).estimate(network, chosen)
+    if model is not None or calibration is not None:
+        own_model = catalogue.hardware_model(model or own_model, calibration)
+    found = own_model.estimate(network, _device(device, options))
     data = {**found.to_dict(), "effective_bops": effective_bops(network) if network.fitted else None}
     if as_json:
         _print_json(data)
@@ -494,7 +511,7 @@ def estimate(
 
 def _priced(
     source: str, digest: str | None, space: str, input_format: str | None
-) -> "tuple[Network, Device, str]":
+) -> "tuple[Network, Device, HardwareModel]":
     """Network, device and hardware model of whatever `estimate` is given."""
     from codesign import catalogue
     from codesign.hardware import Device
@@ -507,14 +524,15 @@ def _priced(
     if digest is not None:
         raise ConfigError(f"{source} is no folder of a study, so it has no design {digest!r}; leave that out")
     if source.endswith(".onnx"):
-        return _imported(source, input_format), Device(), "asic"
+        return _imported(source, input_format), Device(), catalogue.hardware_model("asic")
     data = _read_json(source)
     if isinstance(data, dict) and "codesign_network" in data:
-        return Network.load(source), Device(), "asic"
+        return Network.load(source), Device(), catalogue.hardware_model("asic")
     values = data.get("candidate", data) if isinstance(data, dict) else data
     definition = catalogue.search_space(space)
     try:
-        return definition.build(definition.SPACE.candidate(values)), Device(), "asic"
+        network = definition.build(definition.SPACE.candidate(values))
+        return network, Device(), catalogue.hardware_model("asic")
     except SpaceError as error:
         raise SpaceError(f"{source}: {error}") from error
 
@@ -529,11 +547,10 @@ def _imported(source: str, input_format: str | None) -> "Network":
     return found.network
 
 
-def _priced_design(folder: str, digest: str | None) -> "tuple[Network, Device, str]":
+def _priced_design(folder: str, digest: str | None) -> "tuple[Network, Device, HardwareModel]":
     """The same for a design of a study, trained or not."""
     from codesign import catalogue
-    from codesign.config import stored_config
-    from codesign.hardware import Device
+    from codesign.config import stored_config, stored_model
     from codesign.study import Study
 
     study = Study.read(folder)
@@ -548,7 +565,7 @@ def _priced_design(folder: str, digest: str | None) -> "tuple[Network, Device, s
         else:
             definition = catalogue.search_space(stored_config(folder).space)
             network = definition.build(definition.SPACE.candidate(evaluation.candidate.values))
-        return network, Device(**study.meta["device"]), study.meta["model"]
+        return network, study.device, stored_model(study)
 
 
 def _read_json(path: str) -> Any:
@@ -561,11 +578,7 @@ def _read_json(path: str) -> Any:
 
 
 _TARGET_OPTIONS = (
-    click.option("--clock-mhz", type=float, help="Clock in MHz.  [default: the study's]"),
-    click.option("--part", help="FPGA part that projects name, such as xczu7ev-ffvc1156-2-e."),
-    click.option("--weights", type=click.Choice(["reloadable", "constant"]), help="How weights are stored."),
-    click.option("--redundancy", type=click.Choice(["none", "weights", "all"]), help="What is triplicated."),
-    click.option("--pipelined/--combinational", default=None, help="Whether registers split the logic."),
+    *_DEVICE_OPTIONS[1:],
     click.option("--interval", type=click.IntRange(min=1), help="Cycles a frame that layers are folded to."),
     click.option(
         "--vectors",
@@ -587,8 +600,8 @@ def _device(base: "Device", options: Mapping[str, Any]) -> "Device":
     """The study's device with the options of the command line put over it."""
     from dataclasses import replace
 
-    names = ("clock_mhz", "part", "weights", "redundancy", "pipelined")
-    return replace(base, **{name: options[name] for name in names if options[name] is not None})
+    given = {name: options[name] for name in _DEVICE_FIELDS if options.get(name) is not None}
+    return replace(base, **given)
 
 
 @cli.command(epilog="Example: codesign export runs/demo 143a5a8b --to rtl --weights constant")

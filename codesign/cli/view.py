@@ -453,6 +453,9 @@ def _ratio(evaluation: Evaluation, baseline: Evaluation | None, name: str) -> st
     return f"{evaluation.value(name) / reference:.3f}" if reference else "-"
 
 
+SPLIT = ("dynamic_mw", "leakage_mw")
+
+
 def print_estimate(found: HardwareEstimate, effective: int | None) -> None:
     """Predicted cost in total and by layer."""
     console = make_console()
@@ -462,13 +465,30 @@ def print_estimate(found: HardwareEstimate, effective: int | None) -> None:
         f"{found.initiation_interval} cycle(s); effective BOPs: {_number(effective)}"
         f"{'' if effective is not None else ' (known once trained)'}"
     )
+    split = [
+        f"{name.removesuffix('_mw')} {value:.4g} mW"
+        for name in SPLIT
+        if (value := found.value(name)) is not None
+    ]
+    path = [f"critical path {found.critical_path_ns:.3g} ns"] if found.critical_path_ns is not None else []
+    if split or path:
+        console.print("; ".join([*([" + ".join(split)] if split else []), *path]))
+    if found.basis == "prior":
+        console.print("The weights are not known: priced with a prior for them.")
+    for name, (low, high) in found.intervals.items():
+        bounds = f"between {_number(low)} and {_number(high)}"
+        console.print(f"{name} {_number(found.value(name))}: {found.coverage:.0%} {bounds}")
+    for feature in found.outside:
+        console.print(f"outside what was calibrated: {feature}", markup=False)
     console.print(found.covers, markup=False)
 
 
 def _estimate_table(found: HardwareEstimate, narrow: bool) -> Table:
-    title = f"Estimate by {found.model} on {found.target.technology} at {found.target.clock_mhz:g} MHz (predicted)"
+    target = found.target
+    title = f"Estimate by {found.model} on {target.technology} at {target.clock_mhz:g} MHz (predicted)"
     layers = {name: dict(costs) for name, costs in found.by_layer.items()}
-    columns = list(dict.fromkeys(name for costs in layers.values() for name in costs))
+    given = dict.fromkeys(name for costs in layers.values() for name in costs)
+    columns = [name for name in given if name in COST_UNITS and name not in SPLIT]
     table = Table("layer", title=title, title_justify="left")
     for name in columns:
         table.add_column(_heading(name, COST_UNITS, narrow=narrow), justify="right")

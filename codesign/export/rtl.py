@@ -169,7 +169,9 @@ def export(
     return Path(folder)
 
 
-def write(network: Network, folder: str | Path, *, device: Device, inputs: NDArray[Any] | None = None) -> Path:
+def write(
+    network: Network, folder: str | Path, *, device: Device, inputs: NDArray[Any] | None = None
+) -> Path:
     """Write the same files without Verilator: for synthesis of many designs, whose Verilog nobody runs.
 
     Parameters, errors and files as ``export``; the provenance has no check of the Verilog.

@@ -1,85 +1,176 @@
-"""Energies and areas of arithmetic units and registers: one TOML table a technology.
+"""Energies, areas and delays of arithmetic units and registers: one TOML table a technology.
 
 Every number stands in the table with its unit, source and date. A technology without units of its own
-scales those of another, its ``base``.
+scales those of another, its ``base``. ``python -m hardware_models.characterise`` writes a table for a
+standard-cell library.
 """
 
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from codesign.errors import ConfigError
 
-__all__ = ["Technology", "available", "load"]
+__all__ = ["UNITS", "Technology", "available", "load", "parse"]
 
-UNITS: Mapping[str, str] = MappingProxyType(
+UNITS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "multiplier_energy": "pJ/bit2",
         "multiplier_area": "um2/bit2",
-        "adder_energy": "pJ/bit",
+        "multiplier_border_area": "um2/bit",
         "adder_area": "um2/bit",
-        "register_energy": "pJ/bit",
+        "increment_area": "um2/bit",
+        "gate_area": "um2/bit",
+        "maximum_area": "um2/bit",
+        "voter_area": "um2/bit",
+        "load_area": "um2/bit",
+        "decoder_area": "um2/word",
         "register_area": "um2/bit",
-        "register_leakage": "mW/bit",
-        "float_multiplier_energy": "pJ",
         "float_multiplier_area": "um2",
-        "float_adder_energy": "pJ",
         "float_adder_area": "um2",
+        "multiplier_energy": "pJ/bit2",
+        "multiplier_border_energy": "pJ/bit",
+        "adder_energy": "pJ/bit",
+        "increment_energy": "pJ/bit",
+        "gate_energy": "pJ/bit",
+        "maximum_energy": "pJ/bit",
+        "voter_energy": "pJ/bit",
+        "register_energy": "pJ/bit",
+        "register_clock_energy": "pJ/bit",
+        "float_multiplier_energy": "pJ",
+        "float_adder_energy": "pJ",
+        "logic_leakage": "mW/um2",
+        "register_leakage": "mW/bit",
+        "multiplier_delay": "ns/bit",
+        "adder_delay": "ns",
+        "carry_delay": "ns/bit",
+        "gate_delay": "ns",
+        "register_delay": "ns",
         "energy_spread": "factor",
         "area_spread": "factor",
     }
 )
-SCALES: Mapping[str, str] = MappingProxyType(
-    {"area_scale": "factor", "energy_scale": "factor", "leakage_scale": "factor"}
+"""Every number of a table, with its unit."""
+
+MAY_BE_ZERO: Final = frozenset(
+    {
+        "multiplier_border_area",
+        "multiplier_border_energy",
+        "register_clock_energy",
+        "logic_leakage",
+        "register_leakage",
+        "voter_energy",
+        "float_multiplier_area",
+        "float_adder_area",
+        "float_multiplier_energy",
+        "float_adder_energy",
+    }
 )
-TEXTS = ("unit", "source", "date")
-GENERAL = ("node_nm", "supply_v")
+"""What a source may lump into another number, or not have; the note of the entry says which."""
+
+SCALES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "area_scale": "factor",
+        "energy_scale": "factor",
+        "leakage_scale": "factor",
+        "delay_scale": "factor",
+    }
+)
+TEXTS: Final = ("unit", "source", "date")
+GENERAL: Final = ("node_nm", "supply_v")
 
 
 @dataclass(frozen=True, slots=True)
 class Technology:
-    """What one unit costs.
+    """What one unit costs. The numbers are those of ``UNITS``, in its units.
 
     Parameters
     ----------
-    name, node_nm, supply_v
-        The table; its node, in nm; its supply, in V.
-    multiplier_energy, multiplier_area
-        Per product of the two widths: pJ/bit2, um2/bit2.
-    adder_energy, adder_area
-        Per bit of width: pJ/bit, um2/bit.
-    register_energy, register_area, register_leakage
-        Per bit: pJ a clock, um2, mW.
-    float_multiplier_energy, float_multiplier_area, float_adder_energy, float_adder_area
-        FP32 units: pJ, um2.
+    name
+        Of the table: its file, without the ending.
+    library
+        Standard-cell library, as its Liberty file calls itself; None where the numbers are published ones.
+    node_nm, supply_v
+        Node, in nm; supply, in V.
+    multiplier_area, multiplier_energy, multiplier_border_area, multiplier_border_energy
+        Of a ``w`` by ``a`` multiplier: times ``w a``, and times ``w + a``.
+    adder_area, adder_energy
+        Of a full adder: two operands and a carry.
+    increment_area, increment_energy
+        Of a half adder: one operand and a carry, as where a constant is added.
+    gate_area, gate_energy
+        Of a gate of two inputs: masks of ReLU and saturation.
+    maximum_area, maximum_energy
+        Of the larger of two words: comparator and selector, per bit of a word.
+    voter_area, voter_energy
+        Majority of three, per bit; energy where the bit is written anew each cycle.
+    load_area, decoder_area
+        Selector in front of a weight register, per bit; comparison of its address, per word.
+    register_area, register_leakage, register_energy, register_clock_energy
+        Of a flip-flop: energy when its data are random, and of its clock alone when they hold still.
+    float_multiplier_area, float_multiplier_energy, float_adder_area, float_adder_energy
+        FP32 units. 0: the table has none, and float layers cannot be priced.
+    logic_leakage
+        Of all logic but registers, by its area.
+    multiplier_delay
+        Of a ``w`` by ``a`` multiplier, times ``w + a``.
+    adder_delay, carry_delay
+        Of one adder in a chain of them; of the carry through a bit of the last.
+    gate_delay, register_delay
+        Of a gate, with its load; of a flip-flop, from the edge to its output, and its set-up.
     energy_spread, area_spread
-        Factors by which sources differ for one and the same unit.
+        Factors by which sources differ for one and the same unit; 1 where it was measured.
     sources
         Where the numbers are from.
     """
 
     name: str
+    library: str | None
     node_nm: float
     supply_v: float
-    multiplier_energy: float
     multiplier_area: float
-    adder_energy: float
+    multiplier_border_area: float
     adder_area: float
-    register_energy: float
+    increment_area: float
+    gate_area: float
+    maximum_area: float
+    voter_area: float
+    load_area: float
+    decoder_area: float
     register_area: float
-    register_leakage: float
-    float_multiplier_energy: float
     float_multiplier_area: float
-    float_adder_energy: float
     float_adder_area: float
+    multiplier_energy: float
+    multiplier_border_energy: float
+    adder_energy: float
+    increment_energy: float
+    gate_energy: float
+    maximum_energy: float
+    voter_energy: float
+    register_energy: float
+    register_clock_energy: float
+    float_multiplier_energy: float
+    float_adder_energy: float
+    logic_leakage: float
+    register_leakage: float
+    multiplier_delay: float
+    adder_delay: float
+    carry_delay: float
+    gate_delay: float
+    register_delay: float
     energy_spread: float
     area_spread: float
     sources: tuple[str, ...]
+
+    @property
+    def has_float(self) -> bool:
+        """Whether the table has floating-point units."""
+        return self.float_multiplier_area > 0
 
 
 def available() -> tuple[str, ...]:
@@ -90,7 +181,7 @@ def available() -> tuple[str, ...]:
 
 @cache
 def load(name: str) -> Technology:
-    """Technology of this name.
+    """Technology of this name, or of a table of the user's own by its path, which ends in ``.toml``.
 
     Raises
     ------
@@ -98,8 +189,18 @@ def load(name: str) -> Technology:
         For a name without a table, or a table with a missing or unknown key, a wrong unit, or a value that
         is not above 0.
     """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(
+                f"no technology table {name}; write one with: python -m hardware_models.characterise LIBRARY "
+                f"--out {path.name}"
+            )
+        return parse(path.stem, path.read_text(encoding="utf-8"))
     if name not in available():
-        raise ConfigError(f"no technology {name!r}; there are {', '.join(available())}")
+        raise ConfigError(
+            f"no technology {name!r}; there are {', '.join(available())}, or give the path of a table (.toml)"
+        )
     return parse(name, files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
 
 
@@ -109,18 +210,29 @@ def parse(name: str, text: str) -> Technology:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"technology {name!r} is not TOML: {error}; mend the table") from error
-    units = SCALES if "base" in table else UNITS
-    _require_keys(name, table, (*GENERAL, *units, *(("base",) if "base" in table else ())))
+    scaled = "base" in table
+    units = SCALES if scaled else UNITS
+    library = table.pop("library", None)
+    _require_keys(name, table, (*GENERAL, *units, *(("base",) if scaled else ())))
+    if not (library is None or (isinstance(library, str) and library)):
+        raise ConfigError(f"technology {name!r}: library is the name of a library, got {library!r}")
     numbers = {key: _number(name, key, table[key], unit) for key, unit in units.items()}
     general = {key: _positive(name, key, table[key]) for key in GENERAL}
     sources = tuple(dict.fromkeys(str(table[key]["source"]) for key in units))
-    if "base" not in table:
-        return Technology(name=name, **general, **numbers, sources=sources)
+    if not scaled:
+        return Technology(name=name, library=library, **general, **numbers, sources=sources)
     base = load(table["base"])
-    return replace(base, name=name, **general, **_scaled(base, numbers), sources=(*base.sources, *sources))
+    return replace(
+        base,
+        name=name,
+        library=library,
+        **general,
+        **_scaled(base, numbers),
+        sources=(*base.sources, *sources),
+    )
 
 
-def _scaled(base: Technology, scales: Mapping[str, float]) -> dict[str, float]:
+def _scaled(base: Technology, scales: Mapping[str, float]) -> dict[str, Any]:
     """Units of a technology times the factor of what they measure."""
     kinds = {key: key.rpartition("_")[2] for key in UNITS}
     return {
@@ -148,6 +260,8 @@ def _number(name: str, key: str, entry: Any, unit: str) -> float:
         raise ConfigError(
             f"technology {name!r}: {key} is in {unit}, got {entry['unit']!r}; convert the value"
         )
+    if key in MAY_BE_ZERO and entry["value"] == 0 and not isinstance(entry["value"], bool):
+        return 0.0
     return _positive(name, key, entry["value"])
 
 
@@ -155,3 +269,6 @@ def _positive(name: str, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ConfigError(f"technology {name!r}: {key} is a number above 0, got {value!r}")
     return float(value)
+
+
+assert set(UNITS) <= {item.name for item in fields(Technology)}

@@ -24,14 +24,15 @@ from qonnx.core.onnx_exec import execute_onnx
 
 from codesign.cli.commands import cli
 from codesign.config import stored_config
-from codesign.hardware.estimate import COST_UNITS
 from codesign.metrics import METRICS
 from codesign.network import Folding, Network
 from codesign.study import Study
 from codesign.tasks.econt import generate
+from hardware_models.asic import AsicModel
 
 Call = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
+PREDICTED = AsicModel().predicts
 BASELINE = {"filters_1": 8, "kernel_1": 3, "pooling_1": False, "stride_1": 2}
 
 
@@ -208,7 +209,7 @@ def test_front(made: SimpleNamespace, digest: str, codesign: Call) -> None:
     emd = [design["emd"] for design in data["designs"]]
     assert emd == sorted(emd)
     for design in data["designs"]:
-        assert set(COST_UNITS) <= set(design)
+        assert set(PREDICTED) <= set(design)
         for name in ("emd", "operations", "area_um2", "power_mw"):
             assert design[f"{name}_ratio"] == pytest.approx(design[name] / data["baseline"][name])
     text = codesign("front", made.folder).out
@@ -256,7 +257,7 @@ def test_estimate_of_a_design(made: SimpleNamespace, digest: str, codesign: Call
     data = parsed(codesign("estimate", made.folder, digest[:8], "--json"))
     assert (data["operations"], data["parameters"], data["weight_bits"]) == (6544, 2144, 12864)
     assert 0 < data["effective_bops"] <= data["bops"]
-    assert set(COST_UNITS) <= set(data)
+    assert set(PREDICTED) <= set(data)
     assert sum(layer["area_um2"] for layer in data["by_layer"].values()) == pytest.approx(data["area_um2"])
     text = codesign("estimate", made.folder, digest).out
     assert "total" in text
@@ -292,9 +293,9 @@ def test_estimate_of_a_network_file(made: SimpleNamespace, digest: str, codesign
 
 def test_estimate_on_another_device(made: SimpleNamespace, digest: str, codesign: Call) -> None:
     slow = parsed(codesign("estimate", made.folder, digest, "--clock-mhz", 20, "--json"))
-    assert (slow["clock_mhz"], slow["latency_ns"]) == (20, 100)
+    assert (slow["target"]["clock_mhz"], slow["latency_ns"]) == (20, 100)
     other = parsed(codesign("estimate", made.folder, digest, "--technology", "asic-45nm", "--json"))
-    assert other["technology"] == "asic-45nm"
+    assert other["target"]["technology"] == "asic-45nm"
     assert other["area_um2"] != slow["area_um2"]
 
 
@@ -381,11 +382,11 @@ def test_a_quantised_network_from_elsewhere_is_priced_and_stands_beside_the_fron
     assert codesign("export", copy, digest, "--to", "qonnx").code == 0
     own = parsed(codesign("estimate", copy, digest, "--json"))
     there = parsed(codesign("estimate", out / "encoder.onnx", "--json"))
-    for name in (*COST_UNITS, "effective_bops"):
+    for name in (*PREDICTED, "effective_bops"):
         assert there[name] == own[name]
     words = ("reference", copy, out / "encoder.onnx")
     assert parsed(codesign(*words, "--json")) == [
-        {"name": "encoder", "source": "encoder.onnx", "values": {name: own[name] for name in COST_UNITS}}
+        {"name": "encoder", "source": "encoder.onnx", "values": {name: own[name] for name in PREDICTED}}
     ]
     result = codesign(*words, "--value", "emd=1.25", "--name", "theirs")
     assert result.code == 0

@@ -184,7 +184,11 @@ def test_an_estimate_says_what_it_covers_and_from_where() -> None:
         *load("asic-65nm").sources,
     ):
         assert part in estimate.covers
-    assert (estimate.model, estimate.target.technology, estimate.target.clock_mhz) == ("asic", "asic-65nm", 40.0)
+    assert (estimate.model, estimate.target.technology, estimate.target.clock_mhz) == (
+        "asic",
+        "asic-65nm",
+        40.0,
+    )
     assert json.loads(json.dumps(estimate.to_dict())) == estimate.to_dict()
 
 

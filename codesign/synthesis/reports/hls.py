@@ -4,7 +4,8 @@ BRAM_18K, DSP48E or DSP, FF, LUT and URAM are fields of the same meaning; LUT an
 estimate, often two or more times what synthesis finds. Estimated clock -> ``critical_path_ns``; target less
 uncertainty less estimated -> ``slack_ns``; worst-case latency -> ``latency_cycles``; largest interval ->
 ``initiation_interval`` (both None where the tool says ``undef`` or ``?``). Modules or instances with their
-worst-case cycles go into ``by_layer``. The summary ``csynth.rpt`` of Vitis HLS states no clock and is refused.
+worst-case cycles go into ``by_layer``. The summary ``csynth.rpt`` of Vitis HLS states no clock and is
+refused.
 """
 
 import re
@@ -55,7 +56,7 @@ def csynth_xml(text: Text) -> SynthesisReport:
         slack_ns=period - uncertainty - estimated,
         latency_cycles=_cycles(text, text.element(latency, "Worst-caseLatency")),
         initiation_interval=_cycles(text, text.element(latency, "Interval-max")),
-        by_layer={} if modules is None else dict(_module(text, node) for node in modules.children),
+        by_layer={} if modules is None else _modules(text, root, modules),
         source=text.source,
     )
 
@@ -75,20 +76,27 @@ def _cycles(text: Text, node: Node) -> int | None:
     return text.whole(node.line, node.text, node.tag)
 
 
-def _areas(text: Text, owner: Node) -> dict[str, float]:
+def _areas(text: Text, owner: Node, needed: frozenset[str] = frozenset({"lut", "ff"})) -> dict[str, float]:
     found = {}
     for node in owner.children:
         field = next((field for field, pattern in _COLUMNS if re.fullmatch(pattern, node.tag)), None)
         if field:
             found[field] = _value(text, node)
-    if not {"lut", "ff"} <= set(found):
+    if not needed <= set(found):
         text.refuse(owner.line, "LUT and FF of the resources")
     return found
 
 
+def _modules(text: Text, root: Node, owner: Node) -> dict[str, dict[str, float | None]]:
+    """Modules below the top."""
+    top = text.element(root, "UserAssignments/TopModelName").text
+    found = dict(_module(text, node) for node in owner.children if node.tag == "Module")
+    return {name: counts for name, counts in found.items() if name != top}
+
+
 def _module(text: Text, node: Node) -> tuple[str, dict[str, float | None]]:
     cycles = text.element(node, "PerformanceEstimates/SummaryOfOverallLatency/Worst-caseLatency")
-    areas = _areas(text, text.element(node, "AreaEstimates/Resources"))
+    areas = _areas(text, text.element(node, "AreaEstimates/Resources"), frozenset())
     return text.element(node, "Name").text, {**areas, "cycles": _cycles(text, cycles)}
 
 
@@ -161,7 +169,9 @@ def _total(text: Text, start: int) -> dict[str, float]:
     return {field: value for field, value in found.items() if value is not None}
 
 
-def _instances(text: Text, performance: int, utilisation: int, end: int) -> dict[str, dict[str, float | None]]:
+def _instances(
+    text: Text, performance: int, utilisation: int, end: int
+) -> dict[str, dict[str, float | None]]:
     """Resources and worst-case cycles of instances, where the report has tables of them."""
     found: dict[str, dict[str, float | None]] = {}
     for start, stop in ((performance, utilisation), (utilisation, end)):

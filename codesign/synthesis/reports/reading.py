@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
@@ -14,9 +15,10 @@ __all__ = ["UNSTATED", "Node", "Table", "Text", "frequency_mhz"]
 
 UNSTATED: Final = "unstated"
 """Version of a tool whose report does not name it."""
-_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?")
+_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,25})?(?:[eE][-+]?\d{1,2})?")
 _ABSENT: Final = frozenset({"", "-", "--", "?", "NA", "N/A", "undef", "inf", "Unspecified"})
 _DEEPEST: Final = 100
+_LARGEST: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows between borders: groups of rows, every row its line number (from 0) and its cells as they stand."""
+    """Rows between borders, in groups; every row is its line number (from 0) and its cells as they stand."""
 
     line: int
     groups: tuple[tuple[tuple[int, tuple[str, ...]], ...], ...]
@@ -130,18 +132,16 @@ class Text:
         separator
             Character between cells.
         """
-        first = self.find(r"\s*\+[-+]*-\+?\s*$", f"the table of {what}", start)
+        first = self.find(r"\s*\+[-+]+\+\s*$", f"the table of {what}", start)
+        width = len(self.lines[first].strip())
         found: list[tuple[tuple[int, tuple[str, ...]], ...]] = []
         rows: list[tuple[int, tuple[str, ...]]] = []
         line = first + 1
         while line < len(self.lines) and (row := self.lines[line].strip()):
             if row.startswith("+"):
-                if self.lines[line].rstrip() != self.lines[first].rstrip() and len(row) != len(
-                    self.lines[first].strip()
-                ):
+                if re.fullmatch(r"\+[-+]+\+", row) is None or len(row) != width:
                     self.refuse(line, f"a border of the table of {what}")
-                if rows:
-                    found.append(tuple(rows))
+                found += [tuple(rows)] if rows else []
                 rows = []
             elif row.startswith(separator):
                 rows.append((line, self._cells(line, row, separator, what)))
@@ -160,7 +160,7 @@ class Text:
 
     def _check_widths(self, found: list[tuple[tuple[int, tuple[str, ...]], ...]], what: str) -> None:
         """Rows of a group of values are as wide as the last row above them."""
-        for above, group in zip(found, found[1:], strict=False):
+        for above, group in pairwise(found):
             if len(above[-1][1]) == 1:  # a title
                 continue
             for line, cells in group:
@@ -192,11 +192,12 @@ class Text:
         self.refuse(0, f"JSON without {name}")
 
     def field(self, owner: Any, name: str, kind: type, what: str) -> Any:
-        """A field of a JSON object, of the kind that is expected (``float`` takes any number of 0 or more)."""
+        """A field of a JSON object, of the kind expected; numbers from 0, ``float`` takes whole ones."""
         value = owner.get(name) if isinstance(owner, dict) else None
-        if kind is float:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            return value if number and 0 <= value < 1e18 else self.refuse(0, f"{what}: a number {name!r}")
+        if kind in (int, float):
+            if type(value) in (int, kind) and value is not None and 0 <= value < _LARGEST:
+                return value
+            self.refuse(0, f"{what}: a number {name!r}")
         return value if isinstance(value, kind) else self.refuse(0, f"{what}: {kind.__name__} {name!r}")
 
     def xml(self) -> Node:
@@ -206,7 +207,9 @@ class Text:
         parser = expat.ParserCreate("utf-8")
 
         def declared(*_: Any) -> None:
-            self.refuse(parser.CurrentLineNumber - 1, "XML without declarations of a document type or entities")
+            self.refuse(
+                parser.CurrentLineNumber - 1, "XML without declarations of a document type or entities"
+            )
 
         def begin(tag: str, attributes: dict[str, str]) -> None:
             if len(open_nodes) >= _DEEPEST:
@@ -237,10 +240,6 @@ class Text:
         """Element by its path; refuse where there is none."""
         found = root.find(path)
         return self.refuse(root.line, f"an element {path} in {root.tag}") if found is None else found
-
-    def numbered(self) -> Iterator[tuple[int, str]]:
-        """Line numbers from 0, and lines."""
-        return iter(enumerate(self.lines))
 
 
 def frequency_mhz(period_ns: float) -> float | None:

@@ -11,9 +11,9 @@
 | period of the clock of that slack, less WNS | ``critical_path_ns`` |
 | Total On-Chip Power, Dynamic, Device Static (W) | ``power_mw``, ``dynamic_mw``, ``leakage_mw`` |
 
-A report by hierarchy gives ``by_layer`` besides, by the path of each instance. A figure such as ``<0.001`` is
-a bound, not a value, and is None. How far a timing summary went is read from its header or, where that is
-silent, from its first net (``unplaced``, ``estimated``, ``routed``).
+A report by hierarchy gives ``by_layer`` besides, by the path of each instance. A figure such as ``<0.001``
+is a bound, not a value, and is None. How far a timing summary went is read from its header or, where that
+is silent, from its first net (``unplaced``, ``estimated``, ``routed``).
 """
 
 import re
@@ -75,8 +75,12 @@ def power(text: Text) -> SynthesisReport:
     sections = _sections(text)
     summary = text.table(_section(text, sections, "Summary"), "the power summary", groups=1)
     rows = {cells[0].strip(): (line, cells[1]) for line, cells in summary.groups[0] if len(cells) == 2}
-    watts = {}
-    for field, label in (("power_mw", "Total On-Chip Power"), ("dynamic_mw", "Dynamic"), ("leakage_mw", "Device Static")):
+    watts: dict[str, float | None] = {}
+    for field, label in (
+        ("power_mw", "Total On-Chip Power"),
+        ("dynamic_mw", "Dynamic"),
+        ("leakage_mw", "Device Static"),
+    ):
         line, cell = rows.get(f"{label} (W)") or text.refuse(summary.line, f"a row {label} (W)")
         value = None if cell.strip().startswith("<") else text.maybe(line, cell.split("(")[0], label)
         watts[field] = None if value is None else 1e3 * value
@@ -84,8 +88,10 @@ def power(text: Text) -> SynthesisReport:
         design=_header(text, "Design"),
         target=_target(text, clock_mhz=_constraint(text, sections)),
         stage=_stage(text),
+        power_mw=watts["power_mw"],
+        dynamic_mw=watts["dynamic_mw"],
+        leakage_mw=watts["leakage_mw"],
         source=text.source,
-        **watts,
     )
 
 
@@ -128,9 +134,13 @@ def _stage(text: Text) -> Stage:
         for pattern, stage in _STAGES:
             if re.fullmatch(pattern, state.lower()):
                 return stage
-        text.refuse(text.find(r"\| Design State", "a state"), "a design that is synthesized, placed or routed")
+        text.refuse(
+            text.find(r"\| Design State", "a state"), "a design that is synthesized, placed or routed"
+        )
     net = r"\s+net \(fo=\d+, (unplaced|estimated|routed)\)"
-    return _NETS[text.word(net, "the nets of a path, which say how far the design went (report the paths too)")]
+    return _NETS[
+        text.word(net, "the nets of a path, which say how far the design went (report the paths too)")
+    ]
 
 
 def _sections(text: Text) -> dict[str, int]:
@@ -164,7 +174,7 @@ def _sites(text: Text, sections: list[int]) -> dict[str, float]:
         following = min((line for line in sections if line > start), default=len(text.lines))
         if head is None or head > following:
             continue
-        table = text.table(start, "sites used", groups=2)
+        table = text.table(head - 1, "sites used", groups=2)
         used = table.column("Used")
         if used is None:
             text.refuse(head, "a column Used")

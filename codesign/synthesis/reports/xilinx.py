@@ -7,7 +7,7 @@ __all__ = ["part_name"]
 
 _PART: Final = re.compile(
     r"(?:xc)?(?P<device>7[aksvz][xh]?\d+(?:ti|t|s|i)?|[kv]u\d+[a-z]?|zu\d+[a-z]{2}|au\d+p|u\d+)"
-    r"-?(?P<package>(?!t[a-z]{4})[a-z]{2,4}\d{3,4})(?:-(?P<speed>\d[A-Za-z]*))?(?:-(?P<grade>[a-z]))?"
+    r"-?(?P<package>[a-z]{2,4}\d{3,4})(?:-(?P<speed>\d[A-Za-z]*))?(?:-(?P<grade>[a-z]))?"
 )
 
 
