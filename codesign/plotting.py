@@ -235,7 +235,7 @@ SHORT_DIGEST = 8
 def parity_figure(comparison: Comparison) -> "Figure":
     """One panel a quantity: predicted over measured, with the line where they are equal.
 
-    Intervals are error bars. A design whose interval misses the measured value is red; the one that is
+    Axes are logarithmic where values range over more than a factor of 5. Intervals are error bars. A design whose interval misses the measured value is red; the one that is
     furthest off has its name. Errors, rank correlation and coverage stand above each panel.
     """
     from matplotlib.figure import Figure
@@ -260,7 +260,8 @@ def _parity(axes: "Axes", quantity: Quantity, coverage: float | None) -> None:
     measured = np.array([row.measured for row in quantity.rows])
     predicted = np.array([row.predicted for row in quantity.rows])
     missed = np.array([row.inside is False for row in quantity.rows])
-    drawn = np.concatenate([measured, predicted])
+    bounds = [bound for row in quantity.rows if row.interval is not None for bound in row.interval]
+    drawn = np.concatenate([measured, predicted, bounds])
     wide = drawn.min() > 0 and drawn.max() > 5 * drawn.min()
     low, high = _frame(drawn, wide)
     axes.plot([low, high], [low, high], color=OTHER, linewidth=1.0, zorder=1)
@@ -280,11 +281,11 @@ def _parity(axes: "Axes", quantity: Quantity, coverage: float | None) -> None:
             axes.vlines(row.measured, *row.interval, color=str(colour), linewidth=1.0, alpha=0.7, zorder=2)
     axes.scatter(measured[~missed], predicted[~missed], s=20, color=REFERENCE, linewidths=0, zorder=3)
     axes.scatter(measured[missed], predicted[missed], s=26, color=FRONT, linewidths=0, zorder=3)
-    _name_furthest(axes, quantity)
     if wide:
         axes.set(xscale="log", yscale="log")
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    label = _label(quantity.name, {quantity.name: quantity.unit})
+    _name_furthest(axes, quantity)
+    label = _with_unit(quantity)
     axes.set(xlabel=f"measured {label}", ylabel=f"predicted {label}")
     axes.set_title(_parity_words(quantity, coverage), fontsize=9)
     axes.grid(alpha=0.25)
@@ -304,13 +305,14 @@ def _name_furthest(axes: "Axes", quantity: Quantity) -> None:
     known = [row for row in quantity.rows if row.error is not None]
     worst = max(known, key=lambda row: abs(row.error or 0.0), default=None)
     if worst is not None and worst.error:
-        above = worst.error > 0
+        above, point = worst.error > 0, (worst.measured, worst.predicted)
+        right = axes.transAxes.inverted().transform(axes.transData.transform(point))[0] > MIDDLE
         axes.annotate(
             f"{worst.design[:SHORT_DIGEST]} {worst.error:+.0%}",
-            (worst.measured, worst.predicted),
-            (-7, 4) if above else (7, -4),
+            point,
+            (-5 if right else 5, 5 if above else -5),
             textcoords="offset points",
-            ha="right" if above else "left",
+            ha="right" if right else "left",
             va="bottom" if above else "top",
             fontsize=7,
             color=REFERENCE,
@@ -318,13 +320,18 @@ def _name_furthest(axes: "Axes", quantity: Quantity) -> None:
         )
 
 
+def _with_unit(quantity: Quantity) -> str:
+    words = quantity.name.removesuffix(f"_{quantity.unit.lower()}").replace("_", " ")
+    return f"{words} [{quantity.unit}]" if quantity.unit else words
+
+
 def _parity_words(quantity: Quantity, coverage: float | None) -> str:
     """Name, number of designs and error figures, in two or three lines."""
-    words = [f"{_label(quantity.name, {quantity.name: quantity.unit})}, {len(quantity.rows)} designs"]
+    words = [f"{_with_unit(quantity)}, {len(quantity.rows)} designs"]
     if quantity.mape is not None and quantity.median_error is not None and quantity.p90_error is not None:
         rank = quantity.rank_correlation
         words.append(
-            f"error: median {quantity.median_error:.1%}, 90 % below {quantity.p90_error:.1%}, "
+            f"error: median {quantity.median_error:.1%}, 90% below {quantity.p90_error:.1%}, "
             f"mean {quantity.mape:.1%}"
         )
         words.append(

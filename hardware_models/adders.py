@@ -1,16 +1,16 @@
 """Adders of a product with a constant matrix: signed digits, shared terms, trees.
 
 A constant weight is a sum of powers of two with signs; written with the fewest of them, no two adjacent
-(canonical signed digits: Avizienis, IRE Trans. Electronic Computers EC-10, 1961), each but the first costs an
-adder. Two terms that several outputs need in the same distance are added once (common subexpressions: Hartley,
-IEEE Trans. Circuits and Systems II 43, 1996). The most frequent pair is taken first, until none is left twice.
-What remains of each output is one tree. Pairs of digits are counted sparsely, output by output: a matrix of
-128 inputs and 16 outputs takes some tenths of a second.
+(canonical signed digits: Avizienis, IRE Trans. Electronic Computers EC-10, 1961), each but the first costs
+an adder. Two terms that several outputs need in the same distance are added once (common subexpressions:
+Hartley, IEEE Trans. Circuits and Systems II 43, 1996). The most frequent pair is taken first, until none is
+left twice. What remains of each output is one tree. Pairs of digits are counted sparsely, output by output:
+a matrix of 128 inputs and 16 outputs takes some tenths of a second.
 """
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,16 +31,26 @@ class Adders:
     Parameters
     ----------
     bits
-        Full adders: for each addition the bits of its result, less those in which only one operand has any.
+        Full adders: of each addition the bits in which both operands have some.
+    carries
+        Half adders: bits above these, which only a carry or a sign reaches. The bits below pass by.
     count
         Additions and subtractions.
     depth
         Additions on the longest path.
+    live
+        Bits of sums that are made after at most ``d`` additions and needed after more, for ``d`` from 0 to
+        ``depth``: what a register there would hold of them.
+    reach
+        Additions until an input is no longer needed, ``(inputs,)``.
     """
 
     bits: int
+    carries: int
     count: int
     depth: int
+    live: IntArray
+    reach: IntArray
 
 
 def signed_width(low: IntArray, high: IntArray) -> IntArray:
@@ -79,24 +89,24 @@ def adders(matrix: IntArray, low: IntArray, high: IntArray) -> Adders:
     low, high
         Range of each input, shape ``(inputs,)``; a width follows from its range.
     """
-    left, pairs = _share(digits(matrix).transpose(0, 1, 2))
-    terms = [_Term(int(a), int(b), 0) for a, b in zip(low, high, strict=True)]
-    bits = 0
+    left, pairs = _share(digits(matrix))
+    total = _Tally()
+    terms = [total.born(int(a), int(b), 0) for a, b in zip(low, high, strict=True)]
     for first, second, shift, sign in pairs:
-        made, cost = _sum(terms[first], terms[second].times(sign), shift)
-        terms.append(made)
-        bits += cost
-    depth, additions = 0, len(pairs)
-    for output in range(left.shape[1]):
-        cost, count, levels = _tree(terms, left[:, output])
-        bits, additions, depth = bits + cost, additions + count, max(depth, levels)
-    return Adders(bits, additions, depth)
+        terms.append(total.sum(terms[first], terms[second].times(sign), shift))
+    ends = [_tree(terms, left[:, output], total) for output in range(left.shape[1])]
+    depth = max((end.depth for end in ends if end), default=0)
+    for end in ends:
+        if end:
+            total.needed_until[end.node] = depth + 1
+    return total.adders(len(low), depth)
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """A value of the graph: its range, and additions on the way to it."""
+    """A value of the graph: its number, its range, and additions on the way to it."""
 
+    node: int
     low: int
     high: int
     depth: int
@@ -107,50 +117,80 @@ class _Term:
         return beyond.bit_length() + (self.low < 0)
 
     def times(self, sign: int) -> "_Term":
-        return self if sign > 0 else _Term(-self.high, -self.low, self.depth)
+        return self if sign > 0 else _Term(self.node, -self.high, -self.low, self.depth)
 
 
-def _sum(first: _Term, second: _Term, shift: int) -> tuple[_Term, int]:
-    """``first + second * 2**shift``, and its full adders: the low bits of ``first`` pass by."""
-    made = _Term(
-        first.low + (second.low << shift),
-        first.high + (second.high << shift),
-        max(first.depth, second.depth) + 1,
-    )
-    return made, max(made.width - shift, 0)
+@dataclass(slots=True)
+class _Tally:
+    """Counts what additions cost, and from when to when each value is needed."""
+
+    full: int = 0
+    half: int = 0
+    widths: list[int] = field(default_factory=list)
+    made_at: list[int] = field(default_factory=list)
+    needed_until: list[int] = field(default_factory=list)
+
+    def born(self, low: int, high: int, depth: int) -> _Term:
+        made = _Term(len(self.widths), low, high, depth)
+        self.widths.append(made.width)
+        self.made_at.append(depth)
+        self.needed_until.append(depth)
+        return made
+
+    def sum(self, first: _Term, second: _Term, shift: int, negative: bool = False) -> _Term:
+        """``first + second * 2**shift``; a ``negative`` first operand passes no low bits by."""
+        low, high = first.low + (second.low << shift), first.high + (second.high << shift)
+        made = self.born(low, high, max(first.depth, second.depth) + 1)
+        for used in (first, second):
+            self.needed_until[used.node] = max(self.needed_until[used.node], made.depth)
+        both = max(min(first.width, second.width + shift) - shift, 0)
+        if both or first.low < 0:
+            self.full += both
+            self.half += made.width - shift - both
+        self.half += shift * negative
+        return made
+
+    def adders(self, inputs: int, depth: int) -> Adders:
+        """All counts; the first terms are the ``inputs``."""
+        change = np.zeros(depth + 3, np.int64)
+        np.add.at(change, self.made_at[inputs:], self.widths[inputs:])
+        np.subtract.at(change, self.needed_until[inputs:], self.widths[inputs:])
+        return Adders(
+            self.full,
+            self.half,
+            len(self.widths) - inputs,
+            depth,
+            np.cumsum(change)[: depth + 1],
+            np.array(self.needed_until[:inputs], np.int64),
+        )
 
 
-def _tree(terms: list[_Term], output: Digits) -> tuple[int, int, int]:
-    """Adder bits, additions and depth of one output; the shallowest and narrowest terms are added first.
+def _tree(terms: list[_Term], output: Digits, total: _Tally) -> _Term | None:
+    """Add the terms of an output, the shallowest and narrowest first; None for an output without any.
 
-    A value that is subtracted passes no low bits by. An output all of whose terms are negative is negated in
-    the end.
+    An output all of whose terms are negative is negated in the end.
     """
     which, places = np.nonzero(output)
     heap = [
-        (term.depth, term.width + place, number, place, sign > 0, term.times(sign))
-        for number, (term, place, sign) in enumerate(
-            (terms[index], place, int(output[index, place]))
-            for index, place in zip(which.tolist(), places.tolist(), strict=True)
+        (terms[index].depth, terms[index].width + place, number, place, sign > 0, terms[index].times(sign))
+        for number, (index, place, sign) in enumerate(
+            zip(which.tolist(), places.tolist(), output[which, places].tolist(), strict=True)
         )
     ]
     heapq.heapify(heap)
-    bits = additions = 0
+    number = len(heap)
     while len(heap) > 1:
         one, other = heapq.heappop(heap), heapq.heappop(heap)
         if one[3] > other[3]:
             one, other = other, one
-        shift = other[3] - one[3]
-        made, cost = _sum(one[5], other[5], shift)
-        bits += cost if one[4] else cost + shift
-        additions += 1
-        number = len(which) + additions
-        heapq.heappush(
-            heap, (made.depth, made.width + one[3], number, one[3], one[4] or other[4], made)
-        )
-    if heap and not heap[0][4]:
-        bits += heap[0][5].width
-    return bits, additions, heap[0][0] if heap else 0
+        made = total.sum(one[5], other[5], other[3] - one[3], negative=not one[4])
+        number += 1
+        heapq.heappush(heap, (made.depth, made.width + one[3], number, one[3], one[4] or other[4], made))
+    if not heap:
+        return None
+    if not heap[0][4]:
+        total.half += heap[0][5].width
+    return heap[0][5]
 
 
 Pair = tuple[int, int, int, int]
@@ -205,7 +245,7 @@ def _pairs(state: Digits, start: int) -> tuple[IntArray, IntArray]:
         for term, place, sign in _by_output(state)
         for one, other in (_combinations(term, start),)
     ]
-    codes, counts = np.unique(np.concatenate(found), return_counts=True)
+    codes, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *found]), return_counts=True)
     return codes, counts.astype(np.int64)
 
 
@@ -233,8 +273,9 @@ def _codes(
     """Codes of pairs: the digit of the lower place first, at equal places that of the earlier term."""
     swap = (place > place_2) | ((place == place_2) & (term > term_2))
     first, second = np.where(swap, term_2, term), np.where(swap, term, term_2)
-    codes: IntArray = (first << TERM_BITS) | second
-    return (((codes << SHIFT_BITS) | np.abs(place - place_2)) << 1) | (sign == sign_2)
+    terms = (first << TERM_BITS) | second
+    codes: IntArray = (((terms << SHIFT_BITS) | np.abs(place - place_2)) << 1) | (sign == sign_2)
+    return codes
 
 
 def _decoded(codes: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:

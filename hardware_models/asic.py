@@ -7,7 +7,7 @@ sources and limits: ``docs/models/asic.md``.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ from hardware_models.units import PREDICTS, copies, costs, estimate, settled, to
 __all__ = ["AsicModel"]
 
 FloatArray = NDArray[np.float64]
-SIGN_AND_ROUNDING = 1
+HALF: Final = 0.5
+SIGN_AND_ROUNDING: Final = 1
 """Bits that a rounded sum may have beyond the output's width and the carries of its additions."""
 
 
@@ -79,8 +80,8 @@ class AsicModel:
 def _require_covered(work: Workload, device: Device) -> None:
     if device.weights != "reloadable":
         raise ConfigError(
-            f"the model 'asic' prices reloadable weights, the device has weights={device.weights!r}; take the "
-            "model 'constant', or weights='reloadable'"
+            f"the model 'asic' prices reloadable weights, the device has weights={device.weights!r}; take "
+            "the model 'constant', or weights='reloadable'"
         )
     if work.folded.any():
         first = int(np.flatnonzero(work.folded)[0])
@@ -121,15 +122,10 @@ def _amounts(work: Workload, device: Device) -> dict[str, FloatArray]:
     }
 
 
-def _taps(work: Workload) -> FloatArray:
-    """Products in a sum on average, ``(n, m)``: at the border there are fewer than the fan-in."""
-    taps: FloatArray = work.products / np.maximum(work.sums, 1)
-    return taps
-
-
-def _levels(work: Workload) -> NDArray[np.int64]:
-    """Bits by which a sum of so many products is wider than one of them."""
-    levels: NDArray[np.int64] = np.frexp(np.maximum(work.fan_in - 1, 0).astype(np.float64))[1].astype(np.int64)
+def _levels(products: NDArray[Any]) -> NDArray[np.int64]:
+    """Bits by which a sum of so many products is wider than one of them: the logarithm, rounded up."""
+    mantissa, exponent = np.frexp(np.maximum(products, 1.0))
+    levels: NDArray[np.int64] = exponent.astype(np.int64) - (mantissa == HALF)
     return levels
 
 
@@ -137,22 +133,21 @@ def _sum_bits(work: Workload) -> tuple[FloatArray, FloatArray]:
     """Full and half adders of the sums, ``(n, m)``.
 
     Products are added one by one: the ``k``-th, of ``w + a`` bits, meets a sum of ``w + a + ceil(log2 k)``.
-    Where both have bits there are full adders, above only the carry. ``t`` additions make
-    ``t ceil(log2 t) - 2**ceil(log2 t) + 1`` carry bits in all. Bias, or thresholds: additions of the
-    accumulator's width.
+    Where both have bits there are full adders, above only the carry. ``t`` products make
+    ``t ceil(log2 t) - 2**ceil(log2 t) + 1`` carry bits in all; at the border ``t`` is less than the fan-in,
+    and here it is the mean. Bias, or thresholds: additions of the accumulator's width.
     """
-    taps, levels = _taps(work), _levels(work)
-    additions = np.maximum(taps - 1, 0)
-    full = work.sums * additions * (work.weight_bits + work.input_bits)
+    taps = work.products / np.maximum(work.sums, 1)
+    levels = _levels(taps)
     constants = work.biases // np.maximum(work.units, 1)
-    full = full + work.sums * constants * work.accumulator_bits
-    half = work.sums * np.maximum(taps * levels - 2.0**levels + 1, 0) * (additions > 0)
-    return full, half
+    full = np.maximum(taps - 1, 0) * (work.weight_bits + work.input_bits) + constants * work.accumulator_bits
+    half = np.maximum(taps * levels - 2.0**levels + 1, 0)
+    return work.sums * full, work.sums * half
 
 
 def _kept_bits(work: Workload) -> NDArray[np.int64]:
     """Bits of a sum that reach the activation's output: its own, and those by which the sum may exceed it."""
-    beyond = work.activation_bits + _levels(work) + SIGN_AND_ROUNDING
+    beyond = work.activation_bits + _levels(work.fan_in) + SIGN_AND_ROUNDING
     kept: NDArray[np.int64] = np.minimum(beyond, work.accumulator_bits)
     return kept
 
@@ -166,7 +161,7 @@ def _layer_delay_ns(work: Workload, technology: Technology) -> FloatArray:
     comparisons = np.frexp(np.maximum(work.pool_size - 1, 0).astype(np.float64))[1]
     delay: FloatArray = (
         (work.weight_bits + work.input_bits) * technology.multiplier_delay
-        + (_levels(work) + 1) * technology.adder_delay
+        + (_levels(work.fan_in) + 1) * technology.adder_delay
         + (_kept_bits(work) * (work.activations > 0)) * technology.carry_delay
         + 3 * (work.activations > 0) * technology.gate_delay
         + comparisons * (work.activation_bits * technology.carry_delay + technology.gate_delay)
@@ -175,7 +170,7 @@ def _layer_delay_ns(work: Workload, technology: Technology) -> FloatArray:
 
 
 def _critical_path_ns(work: Workload, technology: Technology, device: Device) -> FloatArray:
-    """Longest path between registers, ``(n,)``; from the weight registers to the output without a pipeline."""
+    """Longest path between registers, ``(n,)``; without a pipeline from the weights' to the output."""
     delay = _layer_delay_ns(work, technology)
     voter = 2 * technology.gate_delay * (device.redundancy != "none")
     path = delay.max(axis=1, initial=0.0) if device.pipelined else delay.sum(axis=1)

@@ -72,9 +72,7 @@ def costs(work: Workload, amounts: Amounts, technology: Technology, device: Devi
         What a unit costs, and the clock: each network has an inference every cycle.
     """
     _require_priced(amounts, technology)
-    area = {
-        name: values * getattr(technology, f"{AMOUNTS[name]}_area") for name, values in amounts.items()
-    }
+    area = {name: values * getattr(technology, f"{AMOUNTS[name]}_area") for name, values in amounts.items()}
     area_um2 = sum(area.values(), np.zeros(work.sums.shape))
     registers = amounts["register_bits"] + amounts["stored_bits"]
     logic_um2 = area_um2 - registers * technology.register_area

@@ -40,17 +40,17 @@ def measured(pairs: list[Pair], name: str = "area_um2") -> Any:
 
 
 def test_a_linear_law_is_recovered() -> None:
-    calibration = Calibration.fit(linear_pairs(60))
+    calibration = Calibration.fit(linear_pairs(40))
     correction = calibration.parts["weights"].corrections["area_um2"]
     assert correction.form == "linear"
-    assert correction.pairs == 60
+    assert correction.pairs == 40
     unseen = linear_pairs(200, noise=0.0, seed=1)
     np.testing.assert_allclose(corrected(calibration, unseen), measured(unseen), rtol=0.02)
     assert correction.errors["median"] == pytest.approx(0.02 * 0.6745, rel=0.4)
 
 
 def test_the_choice_is_the_plainest_that_is_good_enough() -> None:
-    tried = Calibration.fit(linear_pairs(60)).parts["weights"].corrections["area_um2"].tried
+    tried = Calibration.fit(linear_pairs(40)).parts["weights"].corrections["area_um2"].tried
     assert set(tried) == {"factor", "linear", "factor, smooth", "linear, smooth"}
     assert tried["linear"] < 0.5 * tried["factor"]
 
@@ -92,9 +92,9 @@ def test_a_constant_that_a_tool_adds_is_learnt_exactly() -> None:
     rng = np.random.default_rng(0)
     cycles = rng.integers(1, 40, 30)
     pairs = [
-        (estimate(features, latency_cycles=int(n), latency_ns=25.0 * n), report(f"{n}.{i}", latency_cycles=int(n) + 3))
-        for i, (features, n) in enumerate(zip(drawn(30, rng), cycles, strict=True))
-    ]  # fmt: skip
+        (estimate(features, latency_cycles=n, latency_ns=25.0 * n), report(f"{n}.{i}", latency_cycles=n + 3))
+        for i, (features, n) in enumerate(zip(drawn(30, rng), cycles.tolist(), strict=True))
+    ]
     calibration = Calibration.fit(pairs)
     assert (corrected(calibration, pairs, "latency_cycles") == cycles + 3).all()
     assert corrected(calibration, pairs, "latency_ns") == pytest.approx(25.0 * (cycles + 3))
@@ -105,7 +105,7 @@ def test_a_constant_that_a_tool_adds_is_learnt_exactly() -> None:
 @pytest.mark.parametrize("count", [12, 30])
 def test_intervals_cover_what_they_say(make: Callable[..., list[Pair]], count: int) -> None:
     shares = []
-    for seed in range(40):
+    for seed in range(25):
         calibration = Calibration.fit(make(count, seed=seed), seed=seed)
         unseen = make(200, seed=1000 + seed)
         low, high = calibration.intervals(*arrays(unseen), "weights")["area_um2"]
@@ -156,9 +156,14 @@ def test_the_unit_of_a_feature_changes_nothing() -> None:
 
         def scaled(pairs: list[Pair]) -> list[Pair]:
             return [
-                (replace(each, features={**each.features, "adder_bits": each.features["adder_bits"] * 1e-6}), made)
-                for each, made in pairs
-            ]  # fmt: skip
+                (
+                    replace(
+                        each, features={**each.features, "adder_bits": 1e-6 * each.features["adder_bits"]}
+                    ),
+                    m,
+                )
+                for each, m in pairs
+            ]
 
         one = corrected(Calibration.fit(pairs), unseen)
         other = corrected(Calibration.fit(scaled(pairs)), scaled(unseen))
@@ -166,7 +171,7 @@ def test_the_unit_of_a_feature_changes_nothing() -> None:
 
 
 def test_designs_that_look_the_same_are_never_tested_on_each_other() -> None:
-    """Twenty pairs of equal features and measured values that differ: their copies must not vouch for them."""
+    """Each design is there twice, as from another seed of training: its copy must not vouch for it."""
     rng = np.random.default_rng(0)
     pairs = []
     for number, features in enumerate(drawn(10, rng)):
@@ -246,19 +251,22 @@ def test_nothing_stays_nothing() -> None:
             made, resources=replace(made.resources, dsp=2 * (number % 3), bram_18k=0)))
         for number, (each, made) in enumerate(pairs)
     ]  # fmt: skip
-    part = Calibration.fit(pairs).parts["weights"]
+    calibration = Calibration.fit(pairs)
+    part = calibration.parts["weights"]
     assert part.corrections["dsp"].pairs == 13
     assert part.corrections["dsp"].coefficients == {"predicted": pytest.approx(2.0)}
     assert part.uncorrected == {"bram_18k": "0 is predicted and measured of every design"}
-    assert (corrected(Calibration.fit(pairs), pairs, "dsp") == measured(pairs, "dsp")).all()
+    assert (corrected(calibration, pairs, "dsp") == measured(pairs, "dsp")).all()
 
 
 def test_a_quantity_that_no_factor_corrects_is_named() -> None:
-    pairs = linear_pairs(10)
-    each, made = pairs[0]
-    pairs = [(replace(e, resources=replace(e.resources, dsp=1)), replace(m, resources=Resources(area_um2=5, dsp=1)))
-             for e, m in pairs]  # fmt: skip
-    pairs[0] = pairs[0][0], replace(made, resources=Resources(area_um2=5, dsp=0))
+    pairs = [
+        (
+            replace(each, resources=replace(each.resources, dsp=1)),
+            replace(made, resources=replace(made.resources, dsp=int(number > 0))),
+        )
+        for number, (each, made) in enumerate(linear_pairs(10))
+    ]
     part = Calibration.fit(pairs).parts["weights"]
     assert "dsp" not in part.corrections
     assert part.uncorrected["dsp"].startswith("1 of 10 pairs have 0 either predicted or measured")
@@ -503,7 +511,7 @@ def test_its_estimates_have_intervals_and_layers_that_add_up(calibrated: Calibra
 def test_an_estimate_says_what_lies_outside(calibrated: CalibratedModel) -> None:
     found = calibrated.estimate(network(8, (8, 8)), DEVICE)
     low, high = calibrated.calibration.parts["prior"].ranges["adder_bits"]
-    assert f"adder_bits is 5120, the calibration was fitted on {low:.6g} to {high:.6g}" in found.outside
+    assert f"adder_bits is 6656, the calibration was fitted on {low:.6g} to {high:.6g}" in found.outside
 
 
 def test_an_estimate_on_another_basis_says_that_it_is_not_calibrated(calibrated: CalibratedModel) -> None:

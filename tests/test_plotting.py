@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from matplotlib import image
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from codesign.comparison import Comparison, Quantity, Row, compare
 from codesign.evaluation import Evaluation, Reference, Status
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.pareto import Front
-from codesign.plotting import FRONT, OTHER, REFERENCE, front_figure, front_html, png
+from codesign.plotting import FRONT, OTHER, REFERENCE, front_figure, front_html, parity_figure, png
 from codesign.space import Candidate
+from tests.pairs import linear_pairs
 
 EMD, AREA, POWER = Objective("emd"), Objective("area_um2"), Objective("power_mw")
 TWO, THREE = (EMD, AREA), (EMD, AREA, POWER)
@@ -222,3 +224,58 @@ def test_references_are_marked_where_both_values_are_known() -> None:
     (mark,) = [trace for trace in data if trace["name"] == "references"]
     assert mark["x"] == [5.0]
     assert mark["hovertext"] == ["<b>a $net_work$ &lt;b&gt;</b><br>a.onnx"]
+
+
+def compared(count: int = 40, **measured: float) -> Comparison:
+    """Calibrated estimates of invented designs; every tenth lies outside of its interval."""
+    pairs = []
+    for number, (each, made) in enumerate(linear_pairs(count, noise=0.03)):
+        area = each.resources.area_um2
+        assert area is not None
+        low, high = (0.9 * area, 1.1 * area) if number % 10 else (1e3 * area, 2e3 * area)
+        calibrated = replace(each, intervals={"area_um2": (low, high)}, coverage=0.9)
+        pairs.append((calibrated, replace(made, **measured)))
+    return compare(pairs)
+
+
+def test_parity_has_a_panel_a_quantity_with_units_and_errors() -> None:
+    found = compared(power_mw=2.0, leakage_mw=0.1, critical_path_ns=4.0)
+    figure = parity_figure(found)
+    names = ["area [um2]", "critical path [ns]", "power [mW]", "leakage [mW]"]
+    assert [axes.get_xlabel() for axes in panels(figure)] == [f"measured {name}" for name in names]
+    assert [axes.get_ylabel() for axes in panels(figure)] == [f"predicted {name}" for name in names]
+    title = panels(figure)[0].get_title()
+    area = found["area_um2"]
+    assert area.median_error is not None
+    assert title.startswith("area [um2], 40 designs\n")
+    assert f"median {area.median_error:.1%}" in title
+    assert f"{area.interval_coverage:.0%} in the interval of 90%" in title
+    assert figure.get_suptitle() == "invented against Yosys 0.70, synthesis, inv13"
+    assert image.imread(io.BytesIO(png(figure, dpi=50))).std() > 0.05
+
+
+def test_parity_draws_every_design_and_those_outside_their_interval_in_red() -> None:
+    found = compared()
+    (axes,) = panels(parity_figure(found))
+    dots = [drawn for drawn in axes.collections if isinstance(drawn, PathCollection)]
+    inside, missed = (np.asarray(drawn.get_offsets()).tolist() for drawn in dots)
+    rows = found["area_um2"].rows
+    assert inside == [[row.measured, row.predicted] for row in rows if row.inside]
+    assert missed == [[row.measured, row.predicted] for row in rows if not row.inside]
+    assert to_hex(dots[1].get_facecolor()[0]) == FRONT
+    assert len([drawn for drawn in axes.collections if isinstance(drawn, LineCollection)]) == len(rows)
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert axes.get_xlim() == axes.get_ylim()
+    worst = max(rows, key=lambda row: abs(row.error or 0))
+    assert worst.design[:8] in [text.get_text().split()[0] for text in axes.texts]
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_parity_of_one_design_or_equal_values_is_drawn(value: float) -> None:
+    rows = (Row("a$_b", value, value), Row("b", value, value))
+    found = compared(2)
+    for count in (1, 2):
+        figure = parity_figure(replace(found, quantities=(Quantity("dsp", rows[:count]),)))
+        low, high = panels(figure)[0].get_xlim()
+        assert low < value < high
+        png(figure, dpi=50)

@@ -17,10 +17,11 @@ import pytest
 from codesign.errors import CodesignError, OutputError, StoreError
 from codesign.evaluation import Evaluation
 from codesign.fixedpoint import FixedPoint
+from codesign.hardware import Resources, SynthesisReport, Target
 from codesign.metrics import Summary
 from codesign.network import Dense, Network
 from codesign.space import Candidate
-from codesign.store import SCHEMA_VERSION, Store, write_file
+from codesign.store import SCHEMA_VERSION, Store, Synthesis, write_file
 
 WEIGHT = FixedPoint(0, 3)
 NETWORK = Network(
@@ -511,3 +512,31 @@ def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder(path: Path)
     assert error_of(lambda: write_file(folder, "x"), OutputError).startswith(f"cannot write {folder}: ")
     assert error_of(lambda: Store.create(below, {}), OutputError).startswith(f"cannot write {below}: ")
     assert names(path.parent) == {path.name, "folder"}
+
+
+REPORT = SynthesisReport(
+    design="d0",
+    target=Target(technology="sky130hd", clock_mhz=40.0, tool="Yosys", version="0.70"),
+    stage="synthesis",
+    resources=Resources(area_um2=1.5e5),
+)
+
+
+def test_syntheses_are_kept_and_replaced(folder: Path) -> None:
+    with Store.open(folder) as store:
+        assert store.syntheses() == []
+        store.record_synthesis(Synthesis("d1", "run", "timeout", "took too long"))
+        store.record_synthesis(Synthesis("d0", "run", "ok", "", REPORT))
+        store.record_synthesis(Synthesis("d0", "other", "failed", "no such cell"))
+        store.record_synthesis(Synthesis("d1", "run", "ok", "", REPORT))
+    with Store.read(folder) as store:
+        assert store.syntheses() == [
+            Synthesis("d0", "other", "failed", "no such cell"),
+            Synthesis("d0", "run", "ok", "", REPORT),
+            Synthesis("d1", "run", "ok", "", REPORT),
+        ]
+
+
+def test_a_study_that_was_never_synthesised_has_none(folder: Path) -> None:
+    with Store.read(folder) as store:
+        assert store.syntheses() == []

@@ -23,7 +23,7 @@ import codesign.space
 from codesign.errors import BudgetError, ConfigError, StoreError
 from codesign.evaluation import Evaluation
 from codesign.fixedpoint import FixedPoint
-from codesign.hardware import Device
+from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Workload
 from codesign.network import Dense, Flatten, Network
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
@@ -448,3 +448,48 @@ def test_designs_that_learnt_little_but_a_constant_are_told(tmp_path: Path, setu
     assert [e.number for e in worse] == [
         e.number for e in study.evaluations if e.value("error") >= 0.95 * bound
     ]
+
+
+class Weighing:
+    """The ASIC model, with twice the area once the weights are known."""
+
+    name, needs_weights, predicts = "weighing", True, AsicModel.predicts
+
+    def price(self, workload: Workload, device: Device) -> Costs:
+        return AsicModel().price(workload, device)
+
+    def features(self, workload: Workload, device: Device) -> Costs:
+        return AsicModel().features(workload, device)
+
+    def estimate(self, network: Network, device: Device) -> HardwareEstimate:
+        found = AsicModel().estimate(network, device)
+        area = found.resources.area_um2
+        assert area is not None
+        return replace(found, resources=Resources(area_um2=2 * area if network.fitted else area))
+
+
+def test_a_cost_that_depends_on_the_weights_is_priced_again_after_training(
+    tmp_path: Path, setup: Setup
+) -> None:
+    weighing = replace(setup, model=Weighing())
+    study = run(tmp_path, weighing, 3)
+    for evaluation in finished(study.folder).evaluations:
+        before = weighing.costs(evaluation.candidate)
+        assert evaluation.costs["area_um2"] == pytest.approx(2 * before["area_um2"])
+        assert evaluation.costs["macs"] == before["macs"]
+
+
+def test_a_budget_that_only_the_trained_weights_break_is_a_status(tmp_path: Path, setup: Setup) -> None:
+    priced = sorted(e.costs["area_um2"] for e in run(tmp_path / "free", setup, 4).evaluations)
+    limit = Objective("area_um2", budget=1.5 * priced[0])
+    study = run(
+        tmp_path / "tight",
+        replace(
+            setup, model=Weighing(), objectives=(setup.objectives[0], Objective("macs")), limits=(limit,)
+        ),
+        2,
+    )
+    broken = [e for e in study.evaluations if e.status == "infeasible" and e.steps]
+    assert broken
+    assert "with the trained weights breaks area_um2<=" in broken[0].reason
+    assert not any(e.number == broken[0].number for e in study.front())

@@ -81,9 +81,7 @@ def rows(study: Study) -> Iterator[dict[str, Any]]:
             yield _row(digest, "constant", study.network(digest).chip, held_out=True, trained=True)
 
 
-def _row(
-    digest: str, style: str, chip: Network, *, held_out: bool, trained: bool = False
-) -> dict[str, Any]:
+def _row(digest: str, style: str, chip: Network, *, held_out: bool, trained: bool = False) -> dict[str, Any]:
     known = {"digest": digest, "style": style, "held_out": held_out, "trained": trained}
     return {**known, "chip": chip.to_dict()}
 

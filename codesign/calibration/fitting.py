@@ -77,7 +77,14 @@ class _Rows:
 
 
 def fit_part(pairs: Sequence[Pair], coverage: float, seed: int) -> Part:
-    """Corrections of pairs of one basis."""
+    """Corrections of pairs of one basis, fitted in one thread, for the matrices are small."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return _part(pairs, coverage, seed)
+
+
+def _part(pairs: Sequence[Pair], coverage: float, seed: int) -> Part:
     features = _features(pairs)
     corrections: dict[str, Correction] = {}
     uncorrected: dict[str, str] = {}
@@ -300,13 +307,12 @@ def _kernel_ridge(points: Array, left: Array) -> tuple[float, Array]:
     best, least = (LENGTHS[-1], np.zeros(len(left))), np.inf
     for length in LENGTHS:
         eigenvalues, vectors = np.linalg.eigh(np.exp(-0.5 * squared / length**2))
-        turned = vectors.T @ left
-        for ridge in RIDGES:
-            inverse = 1 / (np.maximum(eigenvalues, 0) + ridge)
-            weights = vectors @ (inverse * turned)
-            error = np.abs(weights / (vectors**2 @ inverse)).mean()
-            if error < least * (1 - ROUNDING):
-                best, least = (length, weights), error
+        inverse = 1 / (np.maximum(eigenvalues, 0)[:, None] + np.array(RIDGES))
+        weights = vectors @ (inverse * (vectors.T @ left)[:, None])
+        errors = np.abs(weights / (vectors**2 @ inverse)).mean(axis=0)
+        chosen = int(errors.argmin())
+        if errors[chosen] < least * (1 - ROUNDING):
+            best, least = (length, weights[:, chosen]), errors[chosen]
     return best
 
 

@@ -115,11 +115,10 @@ class Calibration:
         for one, other in pairwise(ordered):
             if _order(one) == _order(other):
                 raise ConfigError(f"the pair of {one[1].design} is given twice; give it once")
-        bases: list[str] = sorted({estimate.basis for estimate, _ in ordered})
-        parts = {
-            basis: fit_part([pair for pair in ordered if pair[0].basis == basis], coverage, seed)
-            for basis in bases
-        }
+        by_basis: dict[str, list[Pair]] = {}
+        for pair in ordered:
+            by_basis.setdefault(pair[0].basis, []).append(pair)
+        parts = {basis: fit_part(members, coverage, seed) for basis, members in by_basis.items()}
         return cls(common, parts, coverage, seed, {"codesign": version("codesign"), **(provenance or {})})
 
     def apply(self, features: Costs, costs: Costs, basis: str) -> dict[str, Array]:

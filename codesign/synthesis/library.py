@@ -38,12 +38,15 @@ LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 _SUFFIXES: Final = (".lib", ".lib.gz")
 _ASAP7_FILES: Final = 5
 _TOKEN: Final = re.compile(
-    r'/\*.*?\*/|"[^"]*"|(?P<open>\w+)\s*\(\s*(?P<name>[^()]*?)\s*\)\s*\{|(?P<close>\})'
+    r'"[^"]*"|(?P<open>\w+)\s*\(\s*(?P<name>[^()]*?)\s*\)\s*\{|(?P<close>\})'
     r"|(?P<key>\b(?:area|function|direction|clocked_on|next_state|dont_use"
     r'|time_unit|leakage_power_unit|nom_voltage|voltage)\b)\s*:\s*(?P<value>"[^"]*"|[^;"\n]*)'
     r'|capacitive_load_unit\s*\(\s*(?P<load>[\d.]+)\s*,\s*"?(?P<unit>\w+)"?',
     re.DOTALL,
 )
+_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+_TELLING: Final = ("{", "}", ":", "capacitive_load_unit")
+"""What a line of interest holds; the others, most of a file, are tables."""
 _KEPT_GROUPS: Final = ("cell", "pin", "ff", "latch", "statetable")
 
 
@@ -273,7 +276,10 @@ def _groups(path: Path, text: str) -> Iterator[tuple[str, str, list[_Line]]]:
     header: list[_Line] = []
     lines: list[_Line] = []
     cell = title = ""
-    for token in _TOKEN.finditer(text):
+    telling = [
+        line for line in _COMMENT.sub("", text).splitlines() if any(mark in line for mark in _TELLING)
+    ]
+    for token in _TOKEN.finditer("\n".join(telling)):
         if token["open"]:
             stack.append(token["open"])
             named = token["name"].replace('"', "").strip()

@@ -76,3 +76,10 @@ def test_every_field_that_differs_is_named(other: Target, name: str) -> None:
 
 def test_a_clock_as_a_tool_rounds_it_is_the_same() -> None:
     assert Target(clock_mhz=40.0).differences(Target(clock_mhz=39.999)) == {}
+
+
+def test_a_part_without_its_last_grade_is_the_same() -> None:
+    whole, short = Target(part="xczu7ev-ffvc1156-2-e"), Target(part="xczu7ev-ffvc1156-2")
+    assert whole.differences(short) == short.differences(whole) == {}
+    assert set(whole.differences(Target(part="xczu7ev-ffvc1156-1-e"))) == {"part"}
+    assert set(whole.differences(Target(part="xczu7"))) == {"part"}

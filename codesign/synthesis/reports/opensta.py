@@ -20,6 +20,7 @@ Internal + Switching -> ``dynamic_mw``, Leakage -> ``leakage_mw``, Total -> ``po
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from codesign.hardware import SynthesisReport, Target
@@ -101,7 +102,7 @@ def _scale(text: Text) -> float:
 def _worst(text: Text, starts: list[int]) -> _Path | None:
     """The first path of type max."""
     first: _Path | None = None
-    for begin, end in zip(starts, [*starts[1:], len(text.lines)], strict=True):
+    for begin, end in pairwise([*starts, len(text.lines)]):
         line = text.find(r"Path Type: (max|min)\s*$", "'Path Type: max'", begin)
         path = _path(text, begin, end)
         if text.lines[line].split()[-1] == "min":

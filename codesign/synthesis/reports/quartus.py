@@ -100,12 +100,9 @@ def _table(text: Text, title: str, groups: int) -> Table:
 
 
 def _rows(text: Text, title: str, groups: int) -> _Rows:
-    """Rows of two columns or more: first cell to line and second cell; the first row of a name stands."""
-    found: _Rows = {}
-    for line, cells in _table(text, title, groups).groups[-1]:
-        if len(cells) > 1:
-            found.setdefault(cells[0].strip(), (line, cells[1].strip()))
-    return found
+    """Rows of two columns or more: first cell to line and second cell."""
+    rows = _table(text, title, groups).groups[-1]
+    return {cells[0].strip(): (line, cells[1].strip()) for line, cells in rows if len(cells) > 1}
 
 
 def _cell(text: Text, rows: _Rows, name: str) -> tuple[int, str]:

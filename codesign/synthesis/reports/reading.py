@@ -15,7 +15,7 @@ __all__ = ["UNSTATED", "Node", "Table", "Text", "frequency_mhz"]
 
 UNSTATED: Final = "unstated"
 """Version of a tool whose report does not name it."""
-_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,25})?(?:[eE][-+]?\d{1,2})?")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,25})?(?:[eE][-+]?[0-9]{1,2})?")
 _ABSENT: Final = frozenset({"", "-", "--", "?", "NA", "N/A", "undef", "inf", "Unspecified"})
 _DEEPEST: Final = 100
 _LARGEST: Final = 1e15

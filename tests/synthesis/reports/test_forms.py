@@ -65,6 +65,11 @@ EXPECTED: dict[str, tuple[str, str, dict[str, Any]]] = {
             "leakage_mw": 1e-6,
         },
     ),
+    "opensta_power.rpt": (
+        "OpenSTA unstated",
+        "synthesis",
+        {"power_mw": 0.52, "dynamic_mw": 0.52, "leakage_mw": 1e-6},
+    ),
     "opensta_combinational.rpt": ("OpenSTA unstated", "synthesis", {"critical_path_ns": 0.8125}),
     "quartus_fit.rpt": ("Quartus 22.4.0", "routed", {"lut": 8844, "ff": 9021, "dsp": 33}),
     "quartus_sta.rpt": ("Quartus 22.4.0", "routed", {"critical_path_ns": 3.69, "slack_ns": 0.31}),

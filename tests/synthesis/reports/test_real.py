@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from codesign.errors import ReportError
-from codesign.synthesis.reports import UnknownFormError, parse, read
+from codesign.synthesis.reports import parse, read
 
 FOLDER = Path(os.environ.get("CODESIGN_REPORTS", "absent"))
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="CODESIGN_REPORTS names no folder of reports")
@@ -69,17 +69,25 @@ FIGURES: dict[str, dict[str, float]] = {
 }
 
 
-def test_every_file_is_read_or_known_to_be_none() -> None:
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_real_report_has_its_figures(name: str) -> None:
+    if not (FOLDER / name).is_file():
+        pytest.skip(f"{name} is not in the folder")
+    assert read(FOLDER / name).stated() == pytest.approx(FIGURES[name])
+
+
+def test_every_file_is_read_or_refused() -> None:
     for path in FOLDER.iterdir():
-        if path.name in FIGURES:
-            assert read(path).stated() == pytest.approx(FIGURES[path.name]), path.name
-        else:
-            with pytest.raises(UnknownFormError):
-                read(path)
+        try:
+            read(path)
+        except ReportError as error:
+            assert path.name not in FIGURES, error  # noqa: PT017
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_real_report_cut_is_refused_or_the_same(name: str) -> None:
+    if not (FOLDER / name).is_file():
+        pytest.skip(f"{name} is not in the folder")
     text = (FOLDER / name).read_text(encoding="latin-1")
     whole = parse(text, name).to_dict()
     lines = text.splitlines(keepends=True)

@@ -1,0 +1,134 @@
+"""How good the estimates are: against the syntheses of `synthesis.py`, before and after calibration.
+
+    python benchmarks/quality/estimates.py      # some seconds; writes benchmarks/results/estimates.json
+
+A calibration is fitted on the designs that are not held out; every figure is of held-out designs, or of trained
+ones, which no fit saw. `docs/hardware-models.md` has the table.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from designs import Design, load
+from synthesis import RESULTS, reports
+
+from codesign.calibration import CalibratedModel, Calibration
+from codesign.catalogue import hardware_model
+from codesign.comparison import Comparison, Pair, compare
+from codesign.hardware import Device, HardwareModel, SynthesisReport
+from codesign.synthesis import FAMILIES
+
+TECHNOLOGIES = ("sky130hd", "sg13g2", "asap7", "xc7", "ecp5")
+SEED = 0
+
+
+def model_of(technology: str, style: str) -> HardwareModel:
+    """The model that prices a style in a technology."""
+    if technology in FAMILIES:
+        return hardware_model("fpga-unrolled")
+    return hardware_model("constant" if style == "constant" else "asic")
+
+
+def bases(technology: str, style: str) -> tuple[str, ...]:
+    """What estimates may know: constant weights are priced with them, and with a prior before training."""
+    return ("weights", "prior") if model_of(technology, style).needs_weights else ("widths",)
+
+
+def pairs(
+    designs: Sequence[Design],
+    known: dict[tuple[str, str], SynthesisReport],
+    model: HardwareModel,
+    technology: str,
+    basis: str,
+) -> Iterator[Pair]:
+    for design in designs:
+        report = known.get((design.style, design.digest))
+        if report is not None:
+            network = replace(design.chip, weights={}) if basis == "prior" else design.chip
+            device = Device(technology, weights=design.style)  # type: ignore[arg-type]
+            yield model.estimate(network, device), report
+
+
+def figures(comparison: Comparison) -> dict[str, Any]:
+    """Errors by quantity, without the rows."""
+    named = {quantity.name: quantity.to_dict() for quantity in comparison.quantities}
+    return {name: {key: value for key, value in row.items() if key != "rows"} for name, row in named.items()}
+
+
+def judged(technology: str, style: str, basis: str) -> list[dict[str, Any]]:
+    designs = [each for each in load() if each.style == style]
+    known, model = reports(technology), model_of(technology, style)
+    fitting = [each for each in designs if not each.held_out]
+    held_out = {
+        "held out": [each for each in designs if each.held_out and not each.trained],
+        "trained": [each for each in designs if each.trained],
+        "all drawn": [each for each in designs if not each.trained],
+    }
+    fitted = list(pairs(fitting, known, model, technology, basis))
+    if len(fitted) < 10:
+        return []
+    corrected = CalibratedModel(model, Calibration.fit(fitted, seed=SEED))
+    rows = []
+    for population, chosen in held_out.items():
+        for name, each in (("as it is", model), ("calibrated", corrected)):
+            found = list(pairs(chosen, known, each, technology, basis))
+            if len(found) < 3 or (population == "all drawn" and each is corrected):
+                continue
+            first = found[0][1]
+            rows.append(
+                {
+                    "technology": technology,
+                    "style": style,
+                    "basis": basis,
+                    "population": population,
+                    "estimate": name,
+                    "designs": len(found),
+                    "fitted_on": len(fitted) if each is corrected else 0,
+                    "tool": f"{first.target.tool} {first.target.version}",
+                    "script": first.script,
+                    "quantities": figures(compare(found)),
+                }
+            )
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    lines = [
+        "| technology | weights | known | designs | estimate | quantity | rank corr. | median | 90 % | bias | in 90 % interval |",
+        "| --- | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        for name, each in row["quantities"].items():
+            cover = each["interval_coverage"]
+            cells = [
+                *(row[key] for key in ("technology", "style", "basis")),
+                f"{row['designs']} {row['population']}",
+                row["estimate"],
+                name,
+                _figure(each["rank_correlation"], "{:.3f}"),
+                *(_figure(each[key], "{:.1%}") for key in ("median_error", "p90_error", "bias")),
+                _figure(cover, "{:.0%}"),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+if __name__ == "__main__":
+    rows = [
+        row
+        for technology in TECHNOLOGIES
+        if (Path(RESULTS) / f"synthesis-{technology}.jsonl").exists()
+        for style in ("constant", "reloadable")
+        for basis in bases(technology, style)
+        for row in judged(technology, style, basis)
+    ]
+    (RESULTS / "estimates.json").write_text(json.dumps(rows, indent=1) + "\n")
+    print(table(rows))
