@@ -230,20 +230,22 @@ def _hover(evaluation: Evaluation, objectives: Sequence[Objective], units: Mappi
 
 PANELS_A_ROW = 3
 SHORT_DIGEST = 8
+ROOM_FOR_A_NAME = 0.3
 
 
 def parity_figure(comparison: Comparison) -> "Figure":
     """One panel a quantity: predicted over measured, with the line where they are equal.
 
-    Axes are logarithmic where values range over more than a factor of 5. Intervals are error bars. A design whose interval misses the measured value is red; the one that is
-    furthest off has its name. Errors, rank correlation and coverage stand above each panel.
+    Axes are logarithmic where values range over more than a factor of 5. Intervals are error bars. A design
+    whose interval misses the measured value is red; the one that is furthest off has its name. Errors, rank
+    correlation and coverage stand above each panel.
     """
     from matplotlib.figure import Figure
 
     quantities = comparison.quantities
     columns = min(len(quantities), PANELS_A_ROW)
     rows = -(-len(quantities) // columns)
-    figure = Figure(figsize=(0.4 + 4.4 * columns, 0.6 + 4.7 * rows), layout="constrained")
+    figure = Figure(figsize=(0.4 + 4.4 * columns, 0.6 + 5.0 * rows), layout="constrained")
     panels = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for axes, quantity in zip(panels, quantities, strict=False):
         _parity(axes, quantity, comparison.coverage)
@@ -283,7 +285,7 @@ def _parity(axes: "Axes", quantity: Quantity, coverage: float | None) -> None:
     axes.scatter(measured[missed], predicted[missed], s=26, color=FRONT, linewidths=0, zorder=3)
     if wide:
         axes.set(xscale="log", yscale="log")
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
     _name_furthest(axes, quantity)
     label = _with_unit(quantity)
     axes.set(xlabel=f"measured {label}", ylabel=f"predicted {label}")
@@ -306,7 +308,8 @@ def _name_furthest(axes: "Axes", quantity: Quantity) -> None:
     worst = max(known, key=lambda row: abs(row.error or 0.0), default=None)
     if worst is not None and worst.error:
         above, point = worst.error > 0, (worst.measured, worst.predicted)
-        right = axes.transAxes.inverted().transform(axes.transData.transform(point))[0] > MIDDLE
+        across = axes.transAxes.inverted().transform(axes.transData.transform(point))[0]
+        right = across > (1 - ROOM_FOR_A_NAME, ROOM_FOR_A_NAME)[above]
         axes.annotate(
             f"{worst.design[:SHORT_DIGEST]} {worst.error:+.0%}",
             point,

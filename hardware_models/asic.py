@@ -22,8 +22,8 @@ __all__ = ["AsicModel"]
 
 FloatArray = NDArray[np.float64]
 HALF: Final = 0.5
-SIGN_AND_ROUNDING: Final = 1
-"""Bits that a rounded sum may have beyond the output's width and the carries of its additions."""
+COMPRESSION: Final = 1.5
+"""Rows that a level of full adders takes, over those that it gives."""
 
 
 @final
@@ -50,7 +50,7 @@ class AsicModel:
         return _whole(costs(workload, _amounts(workload, device), technology, device), workload, device)
 
     def features(self, workload: Workload, device: Device) -> Costs:
-        """Amounts of units, each of shape ``(n,)``, by the names of ``units.AMOUNTS``; and ``paths``."""
+        """Amounts of units, each of shape ``(n,)``, by the names of ``units.AMOUNTS``; the critical path."""
         _require_covered(workload, device)
         return {
             **totals(_amounts(workload, device)),
@@ -95,76 +95,76 @@ def _require_covered(work: Workload, device: Device) -> None:
 
 def _amounts(work: Workload, device: Device) -> dict[str, FloatArray]:
     """Amounts of units, each ``(n, m)``; see ``units.AMOUNTS``."""
-    integer = ~work.floating
-    products = (work.products * integer).astype(np.float64)
-    kept = _kept_bits(work)
-    clocked = work.outputs * work.activation_bits if device.pipelined else np.zeros_like(work.outputs)
-    full, half = _sum_bits(work)
-    rectified = work.activations * integer
+    integer, redundancy = ~work.floating, device.redundancy
+    products, activations = work.products * integer, work.activations * integer
+    clocked = work.outputs * work.activation_bits * device.pipelined
+    stored = work.parameter_bits
     floats = (work.products * work.floating).astype(np.float64)
-    return {
-        "multiplier_bits2": products * work.weight_bits * work.input_bits,
-        "multiplier_border_bits": products * (work.weight_bits + work.input_bits),
-        "adder_bits": full * integer,
-        "increment_bits": half * integer + (rectified * kept),
-        "gate_bits": (rectified * 2 * kept).astype(np.float64),
-        "maximum_bits": (work.pooled * np.maximum(work.pool_size - 1, 0) * work.activation_bits).astype(
-            np.float64
-        ),
-        "voter_bits": (clocked * (device.redundancy == "all")).astype(np.float64),
-        "register_bits": (clocked * copies(device, "all")).astype(np.float64),
-        "stored_bits": (work.parameter_bits * copies(device, "weights", "all")).astype(np.float64),
-        "stored_voter_bits": (work.parameter_bits * (device.redundancy != "none")).astype(np.float64),
-        "load_bits": work.parameter_bits.astype(np.float64),
-        "words": (work.weights + work.biases).astype(np.float64),
+    amounts = {
+        "gate_bits": products * work.weight_bits * work.input_bits + activations * _kept_bits(work),
+        "adder_bits": _full_adders(work) * integer,
+        "increment_bits": products * np.minimum(work.weight_bits, work.input_bits)
+        + activations * work.activation_bits,
+        "maximum_bits": work.pooled * np.maximum(work.pool_size - 1, 0) * work.activation_bits,
+        "voter_bits": clocked * (redundancy == "all"),
+        "register_bits": clocked * copies(device, "all"),
+        "stored_bits": stored * copies(device, "weights", "all"),
+        "stored_voter_bits": stored * (redundancy != "none"),
+        "load_bits": stored,
+        "words": work.weights + work.biases,
         "float_multipliers": floats,
         "float_adders": floats,
     }
+    return {name: values.astype(np.float64) for name, values in amounts.items()}
 
 
-def _levels(products: NDArray[Any]) -> NDArray[np.int64]:
-    """Bits by which a sum of so many products is wider than one of them: the logarithm, rounded up."""
-    mantissa, exponent = np.frexp(np.maximum(products, 1.0))
-    levels: NDArray[np.int64] = exponent.astype(np.int64) - (mantissa == HALF)
-    return levels
+def _full_adders(work: Workload) -> NDArray[np.int64]:
+    """Full adders of the sums, ``(n, m)``: each takes three bits and gives two.
 
-
-def _sum_bits(work: Workload) -> tuple[FloatArray, FloatArray]:
-    """Full and half adders of the sums, ``(n, m)``.
-
-    Products are added one by one: the ``k``-th, of ``w + a`` bits, meets a sum of ``w + a + ceil(log2 k)``.
-    Where both have bits there are full adders, above only the carry. ``t`` products make
-    ``t ceil(log2 t) - 2**ceil(log2 t) + 1`` carry bits in all; at the border ``t`` is less than the fan-in,
-    and here it is the mean. Bias, or thresholds: additions of the accumulator's width.
+    So a sum needs as many as the bits that enter it exceed its own. ``w a`` bits of each product enter, and
+    the bias from its lowest place on, which is ``a - 1`` above that of the sum if it has the weights' step.
+    Thresholds are compared one by one, in the width of the sum.
     """
-    taps = work.products / np.maximum(work.sums, 1)
-    levels = _levels(taps)
+    entering = work.products * work.weight_bits * work.input_bits
+    passing = work.sums * np.maximum(work.input_bits - 1, 0)
     constants = work.biases // np.maximum(work.units, 1)
-    full = np.maximum(taps - 1, 0) * (work.weight_bits + work.input_bits) + constants * work.accumulator_bits
-    half = np.maximum(taps * levels - 2.0**levels + 1, 0)
-    return work.sums * full, work.sums * half
+    compared = work.sums * work.accumulator_bits * np.maximum(constants - 1, 0)
+    return np.maximum(entering - passing, 0) + compared
 
 
 def _kept_bits(work: Workload) -> NDArray[np.int64]:
-    """Bits of a sum that reach the activation's output: its own, and those by which the sum may exceed it."""
-    beyond = work.activation_bits + _levels(work.fan_in) + SIGN_AND_ROUNDING
+    """Bits of a sum that decide the activation: the output's own, and those by which the sum may exceed it.
+
+    A sum of ``t`` products is ``ceil(log2 t)`` bits wider than one; another is for the bias, and the sign.
+    """
+    beyond = work.activation_bits + _levels(work.fan_in) + 1
     kept: NDArray[np.int64] = np.minimum(beyond, work.accumulator_bits)
     return kept
+
+
+def _levels(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Logarithm of base 2, rounded up; 0 for 0."""
+    mantissa, exponent = np.frexp(np.maximum(values, 1.0))
+    levels: NDArray[np.int64] = exponent.astype(np.int64) - (mantissa == HALF)
+    return levels
 
 
 def _layer_delay_ns(work: Workload, technology: Technology) -> FloatArray:
     """From a layer's input to its output, ``(n, m)``.
 
-    The multiplier, a level of additions for each doubling of the taps, the carry through the sum, rounding
-    and saturation, and a comparison for each doubling of the pooled values.
+    A gate of the product; a tree that turns each three rows into two until two are left (Wallace, IEEE Trans.
+    Electronic Computers EC-13, 1964), its rows those of all products of a sum; the carry through the sum and
+    through rounding; three gates of the activation; and a comparison for each doubling of what is pooled.
     """
-    comparisons = np.frexp(np.maximum(work.pool_size - 1, 0).astype(np.float64))[1]
+    rows = work.fan_in * np.minimum(work.weight_bits, work.input_bits) + 1
+    levels = np.log(np.maximum(rows, 2) / 2) / np.log(COMPRESSION)
+    comparisons = _levels(work.pool_size)
+    activated = work.activations > 0
     delay: FloatArray = (
-        (work.weight_bits + work.input_bits) * technology.multiplier_delay
-        + (_levels(work.fan_in) + 1) * technology.adder_delay
-        + (_kept_bits(work) * (work.activations > 0)) * technology.carry_delay
-        + 3 * (work.activations > 0) * technology.gate_delay
-        + comparisons * (work.activation_bits * technology.carry_delay + technology.gate_delay)
+        (1 + 3 * activated + comparisons) * technology.gate_delay
+        + levels * technology.adder_delay
+        + (work.accumulator_bits + activated * work.activation_bits) * technology.carry_delay
+        + comparisons * work.activation_bits * technology.carry_delay
     )
     return np.where(work.present, delay, 0.0)
 
@@ -188,7 +188,7 @@ def _whole(layers: Costs, work: Workload, device: Device) -> Costs:
 def _covers(technology: Technology, device: Device) -> str:
     return (
         f"fully parallel datapath with weights in registers, {technology.name} at {technology.supply_v} V, "
-        f"redundancy {device.redundancy}: multipliers, additions, bias, activation, pooling, pipeline and "
+        f"redundancy {device.redundancy}: products and their sums, bias, activation, pooling, pipeline and "
         "weight registers, their load selectors, decoders and voters, leakage. Not: layout, wires and their "
         "load, clock tree, pads, the interface that loads (I2C), converter and normaliser, glitches. Not "
         f"calibrated: sources differ by a factor of {technology.energy_spread:g} in energy and "

@@ -6,6 +6,7 @@ blocks those that its matrix products instantiate. Equations, sources, limits an
 ``docs/models/fpga-streaming.md``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, final
@@ -28,6 +29,8 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 LEAST_INTERVAL = 64
+FIELD = (1 << 21) - 1
+"""Largest fan-in and reuse factor of a layer that fit beside each other in one integer."""
 DEEPEST_FIFO, SHALLOWEST_FIFO = 512, 2
 SHIFT_DEPTH, NARROW_SHIFT_DEPTH, NARROW_BITS, LUTRAM_DEPTH, THIN_BITS = 33, 64, 12, 257, 5
 """Depths and widths at which FINN's ``fifo.sv`` changes from shift registers to LUT memory to block RAM."""
@@ -98,15 +101,15 @@ def _require_same_padding(network: Network) -> None:
         if isinstance(layer, Conv) and not layer.plain:
             raise UnsupportedLayerError(
                 f"layer {layer.name!r} has its own padding or groups, which 'fpga-streaming' cannot price; "
-                "give it \"same\" padding and one group"
+                'give it "same" padding and one group'
             )
 
 
 def _require_covered(device: Device, family: Family) -> None:
     if family.vendor != "amd":
         raise ConfigError(
-            f"the model 'fpga-streaming' prices FINN's nodes, which need the DSP blocks of AMD; the technology "
-            f"{family.name!r} is of {family.vendor}: choose xc7 or xcup"
+            "the model 'fpga-streaming' prices FINN's nodes, which need the DSP blocks of AMD; the "
+            f"technology {family.name!r} is of {family.vendor}: choose xc7 or xcup"
         )
     if device.redundancy != "none":
         raise ConfigError(
@@ -119,9 +122,11 @@ def _require_covered(device: Device, family: Family) -> None:
 class _Stream:
     """Nodes of the layers; arrays of shape ``(n, m)``, zero or one where a layer does not exist.
 
-    ``pe``, ``simd`` as built; ``top``, ``left`` zeros in front of the image, ``high``, ``wide`` its size with
-    zeros, ``across`` output columns; ``windowed`` layers have a generator of windows, ``whole`` ones whose
-    windows come in one word; ``source`` the first layer; ``lanes_in`` values a word of the stream brings.
+    ``pe``, ``simd`` as built, ``sums`` and ``groups`` how often each is used for a pixel, ``pixels`` of the
+    output; ``top``, ``left`` zeros in front of the image, ``high``, ``wide`` its size with
+    zeros; ``windowed`` layers have a generator of windows, ``whole`` ones whose
+    windows come in one word, the first complete at word ``first_end``, the last at ``last_end``; ``source``
+    the first layer; ``lanes_in`` values a word of the stream brings.
     """
 
     work: Workload
@@ -133,44 +138,60 @@ class _Stream:
     left: IntArray
     high: IntArray
     wide: IntArray
-    across: IntArray
     windowed: BoolArray
     whole: BoolArray
     source: BoolArray
     lanes_in: IntArray
+    sums: IntArray
+    groups: IntArray
+    pixels: IntArray
+    first_end: IntArray
+    last_end: IntArray
 
     @classmethod
     def of(cls, work: Workload, device: Device) -> "_Stream":
         family = load(device.technology)
         _require_covered(device, family)
         fpga.require_integer(work, StreamingModel.name)
-        stride, here = np.maximum(work.stride, 1), work.present
+        stride, here, pixels = np.maximum(work.stride, 1), work.present, work.pixels
         down, across = -(-work.height // stride), -(-work.width // stride)
-        if (here & (down * across != work.pixels)).any():
+        if (here & (down * across != pixels)).any():
             raise UnsupportedLayerError(
                 "a convolution has other than \"same\" padding, which 'fpga-streaming' cannot price"
             )
         high, top = _padded(work.height, down, stride, work.kernel)
         wide, left = _padded(work.width, across, stride, work.kernel)
         windowed = here & ((work.kernel > 1) | (stride > 1))
-        pe, simd = _folding(work, np.where(windowed, high * wide, 0))
-        products = work.pixels * (work.units // pe) * (work.fan_in // simd)
-        first = (work.kernel - 1) * wide + work.kernel
-        whole = windowed & (work.kernel > 1) & (work.pixels * work.kernel**2 + first > products)
+        pe, simd = _folding(work, pixels, np.where(windowed, high * wide, 0))
+        sums, groups = work.fan_in // simd, work.units // pe
+        first = (work.kernel - 1) * (wide + 1)
+        last = first + stride * ((down - 1) * wide + across - 1)
+        in_parts = pixels * work.kernel**2 + first + 1 <= pixels * sums * groups
         source = here & (np.cumsum(here, axis=1) == 1)
         return cls(
-            work, family, load_library(), pe, simd, top, left, high, wide, across, windowed, whole, source,
-            np.where(source, np.where(windowed, work.channels, simd), _behind_previous(pe, here)),
-        )  # fmt: skip
+            work=work,
+            family=family,
+            library=load_library(),
+            pe=pe,
+            simd=simd,
+            top=top,
+            left=left,
+            high=high,
+            wide=wide,
+            windowed=windowed,
+            whole=windowed & (work.kernel > 1) & ~in_parts,
+            source=source,
+            lanes_in=np.where(source, np.where(windowed, work.channels, simd), _behind_previous(pe, here)),
+            sums=sums,
+            groups=groups,
+            pixels=pixels,
+            first_end=first,
+            last_end=last,
+        )
 
     @property
     def here(self) -> BoolArray:
         return self.work.present
-
-    @property
-    def reuse(self) -> tuple[IntArray, IntArray]:
-        """Words of a sum, and groups of units."""
-        return self.work.fan_in // self.simd, self.work.units // self.pe
 
     @property
     def padded(self) -> BoolArray:
@@ -182,28 +203,14 @@ class _Stream:
         return self.high * self.wide
 
     @property
-    def window_end(self) -> tuple[IntArray, IntArray]:
-        """Words at which the first and the last window are complete, counted from 0."""
-        kernel, stride = self.work.kernel, self.work.stride
-        rows = self.work.pixels // np.maximum(self.across, 1)
-        first = (kernel - 1) * self.wide + kernel - 1
-        last = first + (rows - 1) * stride * self.wide + (self.across - 1) * stride
-        return first, last
-
-    @property
     def pool_pixels(self) -> IntArray:
         return self.work.pooled // np.maximum(self.work.units, 1)
 
     def cycles(self) -> IntArray:
         """Cycles of a frame in the slowest node of each layer, ``(n, m)``."""
-        work, (sums, groups) = self.work, self.reuse
-        products = work.pixels * sums * groups
-        first, last = self.window_end
-        whole = self.words + (last == self.words - 1)
-        rows = work.pixels // np.maximum(self.across, 1)
-        in_parts = first + 1 + rows * np.maximum(self.across * work.kernel**2, work.stride * self.wide)
-        window = np.where(self.whole, whole, np.where(work.kernel > 1, in_parts, self.words))
-        pooling = np.where(work.pooled > 0, work.pixels + self.pool_pixels, 0)
+        products = self.pixels * self.sums * self.groups
+        window = self.words + (self.whole & (self.last_end == self.words - 1))
+        pooling = np.where(self.work.pooled > 0, self.pixels + self.pool_pixels, 0)
         slowest = np.maximum(products, np.where(self.windowed, window, 0))
         return np.where(self.here, np.maximum(slowest, pooling), 0)
 
@@ -241,8 +248,286 @@ class _Stream:
         }
 
 
-def _weighted(amounts: dict[str, FloatArray], each: dict[str, float]) -> FloatArray:
+def _weighted(amounts: Mapping[str, FloatArray], each: Mapping[str, float]) -> FloatArray:
     total = np.zeros_like(next(iter(amounts.values())))
     for name, cost in each.items():
         total = total + cost * amounts[name]
     return total
+
+
+def _padded(size: IntArray, made: IntArray, stride: IntArray, kernel: IntArray) -> tuple[IntArray, IntArray]:
+    """Size of an axis with its zeros, and those in front ("same" padding)."""
+    zeros = np.maximum((made - 1) * stride + kernel - size, 0)
+    return size + zeros, zeros // 2
+
+
+def _behind_previous(values: IntArray, here: BoolArray) -> IntArray:
+    """Of each layer, what stands at the one before it; 1 before the first."""
+    at = np.where(here, np.arange(1, here.shape[1] + 1), 0)
+    last = np.maximum.accumulate(at, axis=1)
+    before = np.concatenate([np.zeros((len(at), 1), np.int64), last[:, :-1]], axis=1)
+    ahead = np.concatenate([np.ones((len(at), 1), np.int64), values], axis=1)
+    found: IntArray = np.take_along_axis(ahead, before, axis=1)
+    return found
+
+
+def _folding(work: Workload, pixels: IntArray, words: IntArray) -> tuple[IntArray, IntArray]:
+    """PE and SIMD of each layer as FINN's exporter builds it, ``(n, m)``.
+
+    A layer's own, unless all products of a sum come at a time: its queue would overflow when the next stage
+    halts. Then the fewest multipliers that are as fast, or, where no folding is given, that keep up with the
+    stream: ``words`` of the longest padded image, and ``LEAST_INTERVAL`` cycles at least.
+    """
+    here, units, fan_in = work.present, work.units, work.fan_in
+    stream = np.where(work.kernel * work.stride > 1, np.maximum(words, pixels), 0)
+    longest = np.maximum(stream.max(axis=1, initial=0), LEAST_INTERVAL)[:, None]
+    unfolded = work.pe == units
+    cycles = np.where(unfolded, longest, pixels * (units // np.maximum(work.pe, 1)))
+    kept = ~here | (work.simd < fan_in)
+    pe, simd = np.where(here, work.pe, 1), np.where(here, work.simd, 1)
+    most = (units * fan_in)[~kept]
+    reuse = np.minimum((cycles // np.maximum(pixels, 1))[~kept], most)
+    keys, back = np.unique(
+        (units[~kept] << 42) | (fan_in[~kept] << 21) | np.minimum(reuse, FIELD), return_inverse=True
+    )
+    fields = zip(keys >> 42, keys >> 21 & FIELD, keys & FIELD, strict=True)
+    chosen = np.array([_cheapest(*map(int, key)) for key in fields], np.int64).reshape(-1, 2)
+    pe[~kept], simd[~kept] = chosen[back, 0], chosen[back, 1]
+    return pe, simd
+
+
+@lru_cache(maxsize=1 << 18)
+def _cheapest(units: int, fan_in: int, reuse: int) -> tuple[int, int]:
+    """The fewest multipliers used ``reuse`` times at most, or the fastest; of equals the largest SIMD."""
+    choices = [
+        (pe, simd) for pe in _divisors(units) for simd in _divisors(fan_in) if simd < fan_in or fan_in == 1
+    ]
+    least = min((units // pe) * (fan_in // simd) for pe, simd in choices)
+    within = [pair for pair in choices if (units // pair[0]) * (fan_in // pair[1]) <= max(reuse, least)]
+    return min(within, key=lambda pair: (pair[0] * pair[1], -pair[1]))
+
+
+@lru_cache(maxsize=1 << 14)
+def _divisors(number: int) -> tuple[int, ...]:
+    return tuple(divisor for divisor in range(1, number + 1) if number % divisor == 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Clock:
+    """Cycles at which the first and the last word of a frame reach the next layer, ``(n,)``."""
+
+    first: FloatArray
+    last: FloatArray
+
+    @classmethod
+    def at_start(cls, count: int) -> "_Clock":
+        return cls(np.ones(count), np.ones(count))
+
+    def behind(self, stream: _Stream, layer: int) -> "_Clock":
+        """Behind one more layer, where there is one."""
+        here, work = stream.here[:, layer], stream.work
+        sums, groups = stream.sums[:, layer], stream.groups[:, layer]
+        pixels, windowed = stream.pixels[:, layer], stream.windowed[:, layer]
+        of_image = work.height[:, layer] * work.width[:, layer]
+        words = np.where(windowed, of_image, pixels * sums)
+        came = np.where(stream.source[:, layer], self.first + words - 1, self.last)
+        clock = _Clock(self.first, came)
+        at = clock.through_windows(stream, layer)
+        converted = stream.lanes_in[:, layer] != stream.simd[:, layer]
+        spread = (came - self.first) * np.where(pixels > 1, (sums - 1) / np.maximum(pixels * sums - 1, 1), 1)
+        whole = stream.whole[:, layer]
+        first = np.where(
+            windowed, np.where(whole, at.first + sums - 1, at.first), self.first + spread + converted
+        )
+        begin = np.where(windowed, at.first - np.where(whole, 0, at.lead), self.first + converted)
+        end_word = np.where(windowed, at.last, came + converted)
+        left_over = np.where(windowed & whole, sums * groups - 1, (groups - 1) * sums)
+        last = np.maximum(begin + pixels * sums * groups - 1, end_word + left_over)
+        parts = np.where(windowed & ~whole, at.first + pixels * sums * groups - sums, 0)
+        depth = _depth(stream, layer)
+        first, last = first + depth, np.maximum(last, parts) + depth
+        pooled = work.pooled[:, layer] > 0
+        last = last + np.where(pooled, np.sqrt(np.maximum(stream.pool_pixels[:, layer], 0)) + 1, 0)
+        return _Clock(np.where(here, np.minimum(first, last), self.first), np.where(here, last, self.last))
+
+    def through_windows(self, stream: _Stream, layer: int) -> "_Windows":
+        """When the first and last window of a convolution are there."""
+        work, wide = stream.work, np.maximum(stream.wide[:, layer], 1)
+        height, width = work.height[:, layer], work.width[:, layer]
+        top, left = stream.top[:, layer], stream.left[:, layer]
+        image = np.maximum(height * width, 1)
+        begins = top * wide + left
+        ends = (top + height - 1) * wide + left + width - 1
+        early = np.where(stream.source[:, layer], 0, begins)
+
+        def at(word: IntArray) -> FloatArray:
+            row, column = np.divmod(word, wide)
+            in_row = np.where((row >= top) & (row < top + height), np.clip(column - left + 1, 0, width), 0)
+            pixel = np.minimum(np.clip(row - top, 0, height) * width + in_row, image)
+            came = self.first + (self.last - self.first) * (pixel - 1) / np.maximum(image - 1, 1)
+            begun = np.maximum(self.first + word - early, np.where(pixel > 0, came, 0))
+            return np.maximum(begun, np.where(word >= ends, self.last + word - ends, 0))
+
+        first_end, last_end = stream.first_end[:, layer], stream.last_end[:, layer]
+        kernel, channels = work.kernel[:, layer], work.channels[:, layer]
+        whole = stream.whole[:, layer]
+        lanes = channels * np.where(whole, kernel**2, 1)
+        delay = 2 + 2 * stream.padded[:, layer] + (lanes != stream.simd[:, layer]) + ~whole
+        first, last = at(first_end) + delay, at(last_end) + delay
+        begun = at(begins) + delay
+        in_parts = np.maximum(first, begun + kernel**2 - 1)
+        window_words = stream.pixels[:, layer] * kernel**2
+        return _Windows(
+            np.where(whole, first, in_parts),
+            np.where(whole, last, np.maximum(last, begun + window_words - 1)),
+            np.where(whole, 0, in_parts - begun),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Windows:
+    """Cycles at which the first and the last window are complete, and what the first one took, ``(n,)``."""
+
+    first: FloatArray
+    last: FloatArray
+    lead: FloatArray
+
+
+def _depth(stream: _Stream, layer: int) -> IntArray:
+    """Register stages of a layer's products, thresholds and the FIFOs behind both."""
+    simd, groups = stream.simd[:, layer], stream.groups[:, layer]
+    products = PRODUCT_PIPELINE + _log2(simd) + (simd == 1) + REPLAY * (groups > 1) + OUTPUT_QUEUE
+    thresholds = THRESHOLD_PIPELINE + 2 * stream.work.activation_bits[:, layer]
+    depth: IntArray = products + thresholds + 2
+    return depth
+
+
+def _log2(values: IntArray) -> IntArray:
+    """Logarithm to base 2, rounded up."""
+    return np.frexp(np.maximum(values - 1, 0).astype(np.float64))[1].astype(np.int64)
+
+
+def _products(stream: _Stream) -> dict[str, IntArray]:
+    """Matrix products: DSP blocks, adder trees behind them, results, the queue of outputs, replayed inputs.
+
+    FINN packs ``lanes`` weights beside each other into the wide operand of a DSP block (``mvu.sv``), as far
+    apart as products of one weight and one input need: ``1 + (wide - 1 - w) // (w + a - 1)``.
+    """
+    work = stream.work
+    spread = np.maximum(work.weight_bits + work.input_bits - 1, 1)
+    room = np.maximum(int(stream.family.dsp_wide_bits) - 1 - work.weight_bits, 0)
+    lanes = 1 + room // spread
+    pipes = -(-stream.pe // lanes)
+    lane_bits = (lanes > 1) * room + work.accumulator_bits
+    return {
+        "dsp": pipes * stream.simd,
+        "tree_bits": pipes * (stream.simd - 1) * lane_bits,
+        "result_bits": pipes * lanes * work.accumulator_bits,
+        "queue_bits": stream.pe * work.accumulator_bits,
+        "replay_luts": (stream.groups > 1)
+        * stream.simd
+        * work.input_bits
+        * -(-stream.sums // int(stream.family.lutram_bits)),
+    }
+
+
+def _weights(stream: _Stream) -> dict[str, IntArray]:
+    """Weight memories: a word of ``pe * simd`` weights each cycle (FINN-R, arXiv:1809.04570, section 4.3)."""
+    width = stream.pe * stream.simd * stream.work.weight_bits
+    return {"stream_bits": width, "weight_brams": _weight_brams(stream.sums * stream.groups, width)}
+
+
+def _weight_brams(depth: IntArray, width: IntArray) -> IntArray:
+    """Block RAMs of 18 kbit of a weight memory, as FINN counts them."""
+    shapes = [(1, 16384), (2, 8192), (4, 4096), (9, 2048)]
+    fits = [width <= wide for wide, _ in shapes]
+    counts = [-(-depth // deep) * -(-width // wide) for wide, deep in shapes]
+    large = np.where(
+        (width <= 18) | (depth > 512), -(-depth // 1024) * -(-width // 18), -(-depth // 512) * -(-width // 36)
+    )
+    found: IntArray = np.select(fits, counts, default=large)
+    return found
+
+
+def _thresholds(stream: _Stream) -> dict[str, IntArray]:
+    """Thresholds: a binary search with a stage for each bit, each stage with its own memory."""
+    bits, width, per_lut = (
+        stream.work.activation_bits,
+        stream.work.accumulator_bits,
+        stream.family.lutram_bits,
+    )
+    luts = np.zeros_like(bits)
+    for step in range(int(bits.max(initial=0))):
+        luts += (step < bits) * -(-(stream.groups << step) // int(per_lut))
+    return {
+        "compared_bits": stream.pe * bits * width,
+        "threshold_luts": stream.pe * width * luts,
+        "threshold_stage_bits": stream.pe * bits * (width + bits + _log2(stream.groups) + 2),
+    }
+
+
+def _windows(stream: _Stream) -> dict[str, IntArray]:
+    """Padding, windows and converters of width; lines that wait for a window lie in LUT memory."""
+    work, kernel = stream.work, stream.work.kernel
+    value = work.channels * work.input_bits
+    lines = np.maximum(kernel - 1, 0) * np.maximum(stream.wide - kernel, 0)
+    parts = (kernel - 1) * stream.wide + kernel
+    depth = np.where(stream.whole, -(-lines // np.maximum(kernel - 1, 1)), parts)
+    rows = np.where(stream.whole, kernel - 1, 1)
+    lane = work.channels * np.where(stream.whole, kernel**2, 1)
+    before = stream.windowed & (stream.lanes_in != work.channels)
+    behind = np.where(stream.windowed, lane, stream.lanes_in) != stream.simd
+    return {
+        "padding_nodes": stream.padded * 1,
+        "window_nodes": stream.windowed * 1,
+        "line_luts": stream.windowed * rows * value * -(-depth // int(stream.family.lutram_bits)),
+        "window_bits": np.where(stream.whole, value * kernel**2, stream.windowed * value),
+        "converter_bits": work.input_bits * (before * work.channels + behind * stream.simd),
+    }
+
+
+def _fifos(stream: _Stream) -> dict[str, IntArray]:
+    """FIFOs between the nodes: each holds the words of a frame, ``DEEPEST_FIFO`` at most."""
+    work, kernel = stream.work, stream.work.kernel
+    pixel, image = work.channels * work.input_bits, work.height * work.width
+    fed, made = stream.pixels * stream.sums, stream.pixels * stream.groups
+    windows = stream.pixels * np.where(stream.whole, 1, kernel**2)
+    window_bits = pixel * np.where(stream.whole, kernel**2, 1)
+    vector = stream.simd * work.input_bits
+    queues = (
+        (stream.source, np.where(stream.windowed, image, fed), np.where(stream.windowed, pixel, vector)),
+        (stream.windowed & ~stream.source & (stream.lanes_in != work.channels), image, pixel),
+        (stream.padded, stream.words, pixel),
+        (stream.windowed, windows, window_bits),
+        (np.where(stream.windowed, window_bits, stream.lanes_in * work.input_bits) != vector, fed, vector),
+        (stream.here, made, stream.pe * work.accumulator_bits),
+        (stream.here, made, stream.pe * work.activation_bits),
+    )
+    found: dict[str, IntArray] = {}
+    for there, words, width in queues:
+        for name, values in _fifo(words, width, stream.family).items():
+            found[name] = found.get(name, np.zeros_like(values)) + np.where(there, values, 0)
+    return found
+
+
+def _fifo(words: IntArray, width: IntArray, family: Family) -> dict[str, IntArray]:
+    """A FIFO of FINN's ``fifo.sv``: LUTs and block RAMs that hold its words, and bits of its registers."""
+    depth = np.clip(words, SHALLOWEST_FIFO, DEEPEST_FIFO)
+    shifted = (depth <= SHIFT_DEPTH) | ((depth <= NARROW_SHIFT_DEPTH) & (width < NARROW_BITS))
+    in_luts = (depth <= LUTRAM_DEPTH) | (width < THIN_BITS)
+    lutram = -(-depth // int(family.lutram_bits))
+    luts = np.select([shifted & (depth <= SHIFT_DEPTH), shifted, in_luts], [1, 3, lutram], default=0)
+    return {
+        "fifo_luts": luts * width,
+        "fifo_bits": width + 4 * _log2(depth),
+        "fifo_brams": np.where(shifted | in_luts, 0, fpga.memories(depth, width)),
+    }
+
+
+def _covers(family: Family, library: Library) -> str:
+    return (
+        f"FINN's dataflow of {family.name}, every node in RTL: padding, windows, matrix products in DSP "
+        "blocks, thresholds, weight memories, FIFOs of a frame, width converters. Cycles as FINN's Verilog "
+        "takes them. Pooling, which FINN has in HLS only, is counted in cycles and not in LUTs. Not: layout, "
+        f"DMA, control of a board. Sources: {'; '.join((*library.sources, *family.sources))}."
+    )

@@ -20,11 +20,9 @@ Amounts = Mapping[str, FloatArray]
 
 AMOUNTS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "multiplier_bits2": "multiplier",
-        "multiplier_border_bits": "multiplier_border",
+        "gate_bits": "gate",
         "adder_bits": "adder",
         "increment_bits": "increment",
-        "gate_bits": "gate",
         "maximum_bits": "maximum",
         "voter_bits": "voter",
         "register_bits": "register",

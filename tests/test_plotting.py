@@ -226,7 +226,7 @@ def test_references_are_marked_where_both_values_are_known() -> None:
     assert mark["hovertext"] == ["<b>a $net_work$ &lt;b&gt;</b><br>a.onnx"]
 
 
-def compared(count: int = 40, **measured: float) -> Comparison:
+def compared(count: int = 40, **measured: Any) -> Comparison:
     """Calibrated estimates of invented designs; every tenth lies outside of its interval."""
     pairs = []
     for number, (each, made) in enumerate(linear_pairs(count, noise=0.03)):

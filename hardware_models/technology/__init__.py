@@ -21,8 +21,6 @@ __all__ = ["UNITS", "Technology", "available", "load", "parse"]
 
 UNITS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "multiplier_area": "um2/bit2",
-        "multiplier_border_area": "um2/bit",
         "adder_area": "um2/bit",
         "increment_area": "um2/bit",
         "gate_area": "um2/bit",
@@ -33,8 +31,6 @@ UNITS: Final[Mapping[str, str]] = MappingProxyType(
         "register_area": "um2/bit",
         "float_multiplier_area": "um2",
         "float_adder_area": "um2",
-        "multiplier_energy": "pJ/bit2",
-        "multiplier_border_energy": "pJ/bit",
         "adder_energy": "pJ/bit",
         "increment_energy": "pJ/bit",
         "gate_energy": "pJ/bit",
@@ -46,7 +42,6 @@ UNITS: Final[Mapping[str, str]] = MappingProxyType(
         "float_adder_energy": "pJ",
         "logic_leakage": "mW/um2",
         "register_leakage": "mW/bit",
-        "multiplier_delay": "ns/bit",
         "adder_delay": "ns",
         "carry_delay": "ns/bit",
         "gate_delay": "ns",
@@ -59,8 +54,6 @@ UNITS: Final[Mapping[str, str]] = MappingProxyType(
 
 MAY_BE_ZERO: Final = frozenset(
     {
-        "multiplier_border_area",
-        "multiplier_border_energy",
         "register_clock_energy",
         "logic_leakage",
         "register_leakage",
@@ -97,14 +90,12 @@ class Technology:
         Standard-cell library, as its Liberty file calls itself; None where the numbers are published ones.
     node_nm, supply_v
         Node, in nm; supply, in V.
-    multiplier_area, multiplier_energy, multiplier_border_area, multiplier_border_energy
-        Of a ``w`` by ``a`` multiplier: times ``w a``, and times ``w + a``.
     adder_area, adder_energy
         Of a full adder: two operands and a carry.
     increment_area, increment_energy
         Of a half adder: one operand and a carry, as where a constant is added.
     gate_area, gate_energy
-        Of a gate of two inputs: masks of ReLU and saturation.
+        Of a gate of two inputs: a bit of a product, masks of ReLU and saturation.
     maximum_area, maximum_energy
         Of the larger of two words: comparator and selector, per bit of a word.
     voter_area, voter_energy
@@ -117,10 +108,8 @@ class Technology:
         FP32 units. 0: the table has none, and float layers cannot be priced.
     logic_leakage
         Of all logic but registers, by its area.
-    multiplier_delay
-        Of a ``w`` by ``a`` multiplier, times ``w + a``.
     adder_delay, carry_delay
-        Of one adder in a chain of them; of the carry through a bit of the last.
+        Of a full adder in a tree of them, from its inputs to its sum; of the carry through a bit.
     gate_delay, register_delay
         Of a gate, with its load; of a flip-flop, from the edge to its output, and its set-up.
     energy_spread, area_spread
@@ -133,8 +122,6 @@ class Technology:
     library: str | None
     node_nm: float
     supply_v: float
-    multiplier_area: float
-    multiplier_border_area: float
     adder_area: float
     increment_area: float
     gate_area: float
@@ -145,8 +132,6 @@ class Technology:
     register_area: float
     float_multiplier_area: float
     float_adder_area: float
-    multiplier_energy: float
-    multiplier_border_energy: float
     adder_energy: float
     increment_energy: float
     gate_energy: float
@@ -158,7 +143,6 @@ class Technology:
     float_adder_energy: float
     logic_leakage: float
     register_leakage: float
-    multiplier_delay: float
     adder_delay: float
     carry_delay: float
     gate_delay: float
