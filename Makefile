@@ -8,7 +8,7 @@ BIN := .venv/bin
 .venv/.ready: pyproject.toml constraints.txt
 	@echo "Setting up .venv: some minutes, once"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev,finn,hls4ml,rtl]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev,finn,hls4ml,place,rtl]"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-deps finn-plus mip onnx-passes
 	touch $@
 

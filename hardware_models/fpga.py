@@ -1,7 +1,7 @@
 """What the FPGA models share: names of the costs, sums over layers, and the estimate of one network."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Target
 from codesign.hardware.estimate import Basis
 from codesign.network import Network
 
-__all__ = ["PREDICTS", "estimate", "memories", "priced", "require_integer"]
+__all__ = ["PREDICTS", "block_by_block", "estimate", "memories", "priced", "require_integer", "sums"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -22,6 +22,8 @@ OCCUPIED: Final = ("lut", "ff", "dsp", "bram_18k")
 PREDICTS: Final = (*COUNTED, *OCCUPIED, "latency_cycles", "latency_ns", "initiation_interval")
 """What the FPGA models predict."""
 
+BLOCK: Final = 4096
+"""Networks that are priced at once."""
 BLOCK_SHAPES: Final = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 """Widths and depths of a block RAM of 18 kbit, the same in AMD's 7-series (UG473) and UltraScale (UG573) and,
 with a port for each direction, in Lattice's ECP5 (FPGA-TN-02204)."""
@@ -33,6 +35,17 @@ def require_integer(work: Workload, model: str) -> None:
         raise UnsupportedLayerError(
             f"the model {model!r} prices fixed point only; give every layer of the chip its formats"
         )
+
+
+def block_by_block(costs: Callable[[Workload], Costs], work: Workload) -> Costs:
+    """Costs of a workload, a block of its networks after another: what a block needs stays in the cache."""
+    parts = [costs(_rows(work, slice(at, at + BLOCK))) for at in range(0, max(len(work), 1), BLOCK)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _rows(work: Workload, rows: slice) -> Workload:
+    arrays = {item.name: getattr(work, item.name)[rows] for item in fields(work) if item.name != "names"}
+    return replace(work, **arrays)
 
 
 def memories(depth: IntArray, width: IntArray) -> IntArray:

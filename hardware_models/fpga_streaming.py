@@ -60,7 +60,7 @@ class StreamingModel:
         UnsupportedLayerError
             For a layer in float, or a convolution without "same" padding.
         """
-        return _Stream.of(workload, device).priced(device)[1]
+        return fpga.block_by_block(lambda work: _Stream.of(work, device).priced(device)[1], workload)
 
     def features(self, workload: Workload, device: Device) -> Costs:
         """Amounts of what the nodes are made of, each of shape ``(n,)``."""
@@ -520,8 +520,15 @@ def _fifo(words: IntArray, width: IntArray, family: Family) -> dict[str, IntArra
     return {
         "fifo_luts": luts * width,
         "fifo_bits": width + 4 * _log2(depth),
-        "fifo_brams": np.where(shifted | in_luts, 0, fpga.memories(depth, width)),
+        "fifo_brams": _where(~(shifted | in_luts), depth, width),
     }
+
+
+def _where(needed: BoolArray, depth: IntArray, width: IntArray) -> IntArray:
+    """Block RAMs, where they are needed."""
+    found = np.zeros_like(depth)
+    found[needed] = fpga.memories(depth[needed], np.broadcast_to(width, depth.shape)[needed])
+    return found
 
 
 def _covers(family: Family, library: Library) -> str:

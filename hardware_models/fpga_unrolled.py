@@ -49,7 +49,7 @@ class UnrolledModel:
         UnsupportedLayerError
             For a layer in float.
         """
-        return _priced(workload, _amounts(workload, device), device)[1]
+        return fpga.block_by_block(lambda work: _priced(work, _amounts(work, device), device)[1], workload)
 
     def features(self, workload: Workload, device: Device) -> Costs:
         """Amounts of units, each of shape ``(n,)``."""

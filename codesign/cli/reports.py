@@ -1,5 +1,6 @@
 """What `codesign synth`, `codesign compare` and `codesign calibrate` show people."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -129,4 +130,24 @@ def _number(value: float | None) -> str:
 
 def print_calibration(calibration: "Calibration", ignored: Sequence[str]) -> None:
     """What a calibration corrects, by which rule, and its error in cross-validation."""
-    raise NotImplementedError
+    screen, common = make_console(), calibration.common
+    target = common.target
+    place = target.library or target.part or target.technology or "-"
+    title = f"{common.model} corrected by {target.tool} {target.version}, {common.stage}, {place}"
+    table = Table("quantity", "basis", "rule", title=escape(title), title_justify="left")
+    for name in ("designs", "median", "90 %", f"{calibration.coverage:.0%} within"):
+        table.add_column(name, justify="right")
+    for basis, part in calibration.parts.items():
+        for name, each in part.corrections.items():
+            spread = "-" if each.spread is None else f"x or / {math.exp(each.spread):.3g}"
+            errors = [each.errors.get(key) for key in ("median", "p90")]
+            rule = f"{each.form}, smooth" if each.smooth else each.form
+            said = ["-" if error is None else f"{error:.1%}" for error in errors]
+            table.add_row(name, basis, rule, str(each.pairs), *said, spread)
+    screen.print(table)
+    screen.print("Errors are relative, in cross-validation: of designs that the fit had not seen.")
+    for basis, part in calibration.parts.items():
+        for name, reason in part.uncorrected.items():
+            screen.print(f"{name} ({basis}) is left as predicted: {reason}", markup=False, soft_wrap=True)
+    for reason in ignored:
+        screen.print(f"not read: {reason}", markup=False, soft_wrap=True)

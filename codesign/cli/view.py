@@ -590,5 +590,5 @@ def print_doctor(checks: Sequence[Mapping[str, Any]]) -> None:
     table = Table("part", "needs", "found", "works", "what to do")
     for check in checks:
         works = "[green]yes" if check["works"] else "[red]no"
-        table.add_row(check["part"], check["needs"], check["found"] or "-", works, check["advice"])
+        table.add_row(check["part"], check["needs"], check["found"] or "-", works, escape(check["advice"]))
     make_console().print(table)
