@@ -11,9 +11,10 @@ from typing import Final
 
 from codesign.errors import CodesignError, ToolTimeoutError
 from codesign.export import rtl
+from codesign.files import write_file
 from codesign.hardware import Device
 from codesign.network import Network
-from codesign.store import Store, Synthesis, write_file
+from codesign.store import Store, Synthesis
 from codesign.synthesis import FAMILIES, Library, find_library, synthesise
 
 __all__ = ["Goal", "synthesise_designs"]

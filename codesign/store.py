@@ -10,11 +10,9 @@ the last finished evaluation without blocking the writer.
     DIR/networks/D.json     the trained network of digest D
 """
 
-import errno
 import json
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,15 +23,15 @@ from filelock import FileLock, Timeout
 
 from codesign.errors import OutputError, StoreError
 from codesign.evaluation import Evaluation
+from codesign.files import AFTER_FULL, unwritable, write_file
 from codesign.hardware import SynthesisReport
 from codesign.network import Network
 from codesign.space import Candidate
 
-__all__ = ["SCHEMA_VERSION", "Store", "Synthesis", "write_file"]
+__all__ = ["SCHEMA_VERSION", "Store", "Synthesis"]
 
 SCHEMA_VERSION = 1
 DATABASE = "study.sqlite"
-AFTER_FULL = "free some space; what was finished before is safe, resume later"
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE evaluations (
@@ -80,37 +78,6 @@ class Synthesis:
     report: SynthesisReport | None = None
 
 
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: beside first, then renamed; raise ``OutputError`` if that fails.
-
-    Whatever stops it, an interrupt from the keyboard included, nothing is left beside.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    beside = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
-    except BaseException as error:
-        if beside is not None:
-            Path(beside).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(_explain(path, error)) from error
-        raise
-
-
-def _explain(path: Path, error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return f"no room to write {path}: {error}; {AFTER_FULL}"
-    return f"cannot write {path}: {error}; choose a folder that can be written"
-
-
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
     """Errors of SQLite, and of rows that do not hold what was written, in words."""
@@ -145,7 +112,7 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(_explain(folder, error)) from error
+            raise OutputError(unwritable(folder, error)) from error
         rows = [(key, json.dumps(value)) for key, value in {**meta, "schema": SCHEMA_VERSION}.items()]
         lock = _locked(folder)
         beside = folder / f".{DATABASE}"
@@ -346,5 +313,5 @@ def _locked(folder: Path) -> FileLock:
             f"{folder} is being written by another codesign process; wait for it or stop it"
         ) from None
     except (OSError, NotImplementedError) as error:  # the latter: a file system that knows no locks
-        raise OutputError(_explain(folder, error)) from error
+        raise OutputError(unwritable(folder, error)) from error
     return lock

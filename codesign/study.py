@@ -22,6 +22,7 @@ from codesign.evaluation import Evaluation, Reference, Status
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.export import exporter
 from codesign.export.bundle import vectors
+from codesign.files import write_file
 from codesign.hardware import Device, HardwareModel, Workload, effective_bops
 from codesign.hardware.estimate import COST_UNITS
 from codesign.hardware.folding import fold
@@ -31,7 +32,7 @@ from codesign.objectives import Objective
 from codesign.optimisers import Optimiser, Problem
 from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate, SpaceDefinition
-from codesign.store import Store, write_file
+from codesign.store import Store
 from codesign.tasks import Task
 from codesign.training import Recipe
 
@@ -215,6 +216,7 @@ class Setup:
             "objectives": [goal.to_dict() for goal in self.objectives],
             "limits": [goal.to_dict() for goal in self.limits],
             "model": self.model.name,
+            **_calibration(self.model),
             "device": self.device.to_dict(),
             "recipe": self.recipe.to_dict(),
             "optimiser": self.optimiser.name,
@@ -223,6 +225,12 @@ class Setup:
             "baseline": self.baseline.digest if self.baseline else None,
             **({"export": list(self.export)} if self.export else {}),
         }
+
+
+def _calibration(model: HardwareModel) -> dict[str, str]:
+    """Digest of the calibration that corrects a model, if any: a study goes on with the same."""
+    calibration = getattr(model, "calibration", None)
+    return {} if calibration is None else {"calibration": calibration.digest}
 
 
 class Study:

@@ -31,9 +31,9 @@ class Adders:
     Parameters
     ----------
     bits
-        Full adders: of each addition the bits in which both operands have some.
+        Full adders: places of an addition at which three bits meet.
     carries
-        Half adders: bits above these, which only a carry or a sign reaches. The bits below pass by.
+        Half adders: places at which two bits meet, or a bit and a carry.
     count
         Additions and subtractions.
     depth
@@ -93,7 +93,7 @@ def adders(matrix: IntArray, low: IntArray, high: IntArray) -> Adders:
     total = _Tally()
     terms = [total.born(int(a), int(b), 0) for a, b in zip(low, high, strict=True)]
     for first, second, shift, sign in pairs:
-        terms.append(total.sum(terms[first], terms[second].times(sign), shift))
+        terms.append(total.sum(terms[first], terms[second], shift, (1, sign)))
     ends = [_tree(terms, left[:, output], total) for output in range(left.shape[1])]
     depth = max((end.depth for end in ends if end), default=0)
     for end in ends:
@@ -104,20 +104,17 @@ def adders(matrix: IntArray, low: IntArray, high: IntArray) -> Adders:
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """A value of the graph: its number, its range, and additions on the way to it."""
+    """A value of the graph: its number, its range, the range's width, and additions on the way to it."""
 
     node: int
     low: int
     high: int
+    width: int
     depth: int
 
-    @property
-    def width(self) -> int:
-        beyond = max(self.high, -self.low - 1, 0)
-        return beyond.bit_length() + (self.low < 0)
-
-    def times(self, sign: int) -> "_Term":
-        return self if sign > 0 else _Term(self.node, -self.high, -self.low, self.depth)
+    def times(self, sign: int) -> tuple[int, int]:
+        """Range of the value with a sign."""
+        return (self.low, self.high) if sign > 0 else (-self.high, -self.low)
 
 
 @dataclass(slots=True)
@@ -131,24 +128,49 @@ class _Tally:
     needed_until: list[int] = field(default_factory=list)
 
     def born(self, low: int, high: int, depth: int) -> _Term:
-        made = _Term(len(self.widths), low, high, depth)
+        width = max(high, -low - 1, 0).bit_length() + (low < 0)
+        made = _Term(len(self.widths), low, high, width, depth)
         self.widths.append(made.width)
         self.made_at.append(depth)
         self.needed_until.append(depth)
         return made
 
-    def sum(self, first: _Term, second: _Term, shift: int, negative: bool = False) -> _Term:
-        """``first + second * 2**shift``; a ``negative`` first operand passes no low bits by."""
-        low, high = first.low + (second.low << shift), first.high + (second.high << shift)
-        made = self.born(low, high, max(first.depth, second.depth) + 1)
+    def sum(self, first: _Term, second: _Term, shift: int, signs: tuple[int, int]) -> _Term:
+        """``signs[0] * first + signs[1] * second * 2**shift``."""
+        low, high = first.times(signs[0])
+        low_2, high_2 = second.times(signs[1])
+        made = self.born(low + (low_2 << shift), high + (high_2 << shift), max(first.depth, second.depth) + 1)
         for used in (first, second):
             self.needed_until[used.node] = max(self.needed_until[used.node], made.depth)
-        both = max(min(first.width, second.width + shift) - shift, 0)
-        if both or first.low < 0:
-            self.full += both
-            self.half += made.width - shift - both
-        self.half += shift * negative
+        self._count(first, second, shift, signs, made.width)
         return made
+
+    def _count(self, first: _Term, second: _Term, shift: int, signs: tuple[int, int], width: int) -> None:
+        """Full adders where three bits meet, half adders where two do.
+
+        The lowest bits of the first operand pass by, unless it is subtracted. At the first place that both
+        have, no carry comes in. Above the shorter operand is its sign, or a constant. What is above both is a
+        carry alone if neither has a sign.
+        """
+        shorter, longer = sorted((first, second), key=lambda term: term.width + shift * (term is second))
+        ends = [term.width + shift * (term is second) for term in (shorter, longer)]
+        self.half += shift * (signs[0] < 0)
+        both = ends[0] - shift
+        if both <= 0 and first.low >= 0:
+            return
+        both = max(both, 0)
+        above = max(min(ends[1], width) - max(ends[0], shift), 0)
+        beyond = max(width - max(ends), 0)
+        self.half += both > 0
+        self.full += max(both - 1, 0)
+        if shorter.low < 0:
+            self.full += above
+        else:
+            self.half += above
+        if shorter.low < 0 and longer.low < 0:
+            self.full += beyond
+        elif shorter.low < 0 or longer.low < 0:
+            self.half += beyond
 
     def adders(self, inputs: int, depth: int) -> Adders:
         """All counts; the first terms are the ``inputs``."""
@@ -172,7 +194,7 @@ def _tree(terms: list[_Term], output: Digits, total: _Tally) -> _Term | None:
     """
     which, places = np.nonzero(output)
     heap = [
-        (terms[index].depth, terms[index].width + place, number, place, sign > 0, terms[index].times(sign))
+        (terms[index].depth, terms[index].width + place, number, place, sign, terms[index])
         for number, (index, place, sign) in enumerate(
             zip(which.tolist(), places.tolist(), output[which, places].tolist(), strict=True)
         )
@@ -183,12 +205,13 @@ def _tree(terms: list[_Term], output: Digits, total: _Tally) -> _Term | None:
         one, other = heapq.heappop(heap), heapq.heappop(heap)
         if one[3] > other[3]:
             one, other = other, one
-        made = total.sum(one[5], other[5], other[3] - one[3], negative=not one[4])
+        sign = max(one[4], other[4])  # the sum of two that are subtracted is subtracted itself
+        made = total.sum(one[5], other[5], other[3] - one[3], (one[4] * sign, other[4] * sign))
         number += 1
-        heapq.heappush(heap, (made.depth, made.width + one[3], number, one[3], one[4] or other[4], made))
+        heapq.heappush(heap, (made.depth, made.width + one[3], number, one[3], sign, made))
     if not heap:
         return None
-    if not heap[0][4]:
+    if heap[0][4] < 0:
         total.half += heap[0][5].width
     return heap[0][5]
 

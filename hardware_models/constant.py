@@ -312,4 +312,4 @@ def _rectified(stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Ma
 
 def _pooled(stage: Stage, layer: MaxPool, after: Ranges, wanted: Mask) -> None:
     stage.maximum_bits += (layer.size**2 - 1) * int(after.widths[wanted].sum())
-    stage.deeper((layer.size**2 - 1).bit_length(), layer.size**2 * int(after.widths[wanted].sum()) // 2)
+    stage.deeper(2 * (layer.size**2 - 1), layer.size**2 * int(after.widths[wanted].sum()) // 2)

@@ -407,8 +407,8 @@ def _log2(values: IntArray) -> IntArray:
     return np.frexp(np.maximum(values - 1, 0).astype(np.float64))[1].astype(np.int64)
 
 
-def _products(stream: _Stream) -> dict[str, IntArray]:
-    """Matrix products: DSP blocks, adder trees behind them, results, the queue of outputs, replayed inputs.
+def _products(stream: _Stream) -> dict[str, FloatArray | IntArray]:
+    """Matrix products: DSP blocks, adder trees behind them, results and their queue, replayed inputs.
 
     FINN packs ``lanes`` weights beside each other into the wide operand of a DSP block (``mvu.sv``), as far
     apart as products of one weight and one input need: ``1 + (wide - 1 - w) // (w + a - 1)``.
@@ -418,12 +418,11 @@ def _products(stream: _Stream) -> dict[str, IntArray]:
     room = np.maximum(int(stream.family.dsp_wide_bits) - 1 - work.weight_bits, 0)
     lanes = 1 + room // spread
     pipes = -(-stream.pe // lanes)
-    lane_bits = (lanes > 1) * room + work.accumulator_bits
+    low_bits = (stream.pe - pipes) * (room / np.maximum(lanes - 1, 1))
     return {
         "dsp": pipes * stream.simd,
-        "tree_bits": pipes * (stream.simd - 1) * lane_bits,
-        "result_bits": pipes * lanes * work.accumulator_bits,
-        "queue_bits": stream.pe * work.accumulator_bits,
+        "tree_bits": (stream.simd - 1) * (pipes * work.accumulator_bits + low_bits),
+        "result_bits": stream.pe * work.accumulator_bits,
         "replay_luts": (stream.groups > 1)
         * stream.simd
         * work.input_bits
@@ -476,13 +475,15 @@ def _windows(stream: _Stream) -> dict[str, IntArray]:
     rows = np.where(stream.whole, kernel - 1, 1)
     lane = work.channels * np.where(stream.whole, kernel**2, 1)
     before = stream.windowed & (stream.lanes_in != work.channels)
-    behind = np.where(stream.windowed, lane, stream.lanes_in) != stream.simd
+    given = np.where(stream.windowed, lane, stream.lanes_in)
+    behind = given != stream.simd
+    converted = before * np.maximum(stream.lanes_in, work.channels) + behind * np.maximum(given, stream.simd)
     return {
         "padding_nodes": stream.padded * 1,
         "window_nodes": stream.windowed * 1,
         "line_luts": stream.windowed * rows * value * -(-depth // int(stream.family.lutram_bits)),
         "window_bits": np.where(stream.whole, value * kernel**2, stream.windowed * value),
-        "converter_bits": work.input_bits * (before * work.channels + behind * stream.simd),
+        "converter_bits": work.input_bits * converted,
     }
 
 
@@ -520,6 +521,8 @@ def _fifo(words: IntArray, width: IntArray, family: Family) -> dict[str, IntArra
     return {
         "fifo_luts": luts * width,
         "fifo_bits": width + 4 * _log2(depth),
+        "fifos": np.ones_like(depth),
+        "memory_fifos": ~shifted * 1,
         "fifo_brams": _where(~(shifted | in_luts), depth, width),
     }
 

@@ -102,7 +102,7 @@ def test_a_constant_that_a_tool_adds_is_learnt_exactly() -> None:
 
 
 def test_a_coefficient_is_never_negative() -> None:
-    first, second = np.array([1.0, 2.0, 5.0, 9.0]), np.array([4.0, 1.0, 2.0, 3.0])
+    first, second = np.array([1.0, 2.0, 5.0, 9.0, 4.0]), np.array([4.0, 1.0, 2.0, 3.0, 8.0])
     found = fitting_module._linear({"first": first, "second": second}, 2 * first - 0.1 * second)
     assert set(found) == {"first"}
     assert np.median(found["first"] * first / (2 * first - 0.1 * second)) == pytest.approx(1.0)

@@ -16,12 +16,13 @@ import pytest
 
 from codesign.errors import CodesignError, OutputError, StoreError
 from codesign.evaluation import Evaluation
+from codesign.files import write_file
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Resources, SynthesisReport, Target
 from codesign.metrics import Summary
 from codesign.network import Dense, Network
 from codesign.space import Candidate
-from codesign.store import SCHEMA_VERSION, Store, Synthesis, write_file
+from codesign.store import SCHEMA_VERSION, Store, Synthesis
 
 WEIGHT = FixedPoint(0, 3)
 NETWORK = Network(
@@ -401,7 +402,8 @@ from pathlib import Path
 from codesign.errors import OutputError
 from codesign.evaluation import Evaluation
 from codesign.space import Candidate
-from codesign.store import Store, write_file
+from codesign.files import write_file
+from codesign.store import Store
 
 folder = Path(sys.argv[1])
 store = Store.open(folder)

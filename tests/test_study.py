@@ -480,7 +480,9 @@ def test_a_cost_that_depends_on_the_weights_is_priced_again_after_training(
 
 
 def test_a_budget_that_only_the_trained_weights_break_is_a_status(tmp_path: Path, setup: Setup) -> None:
-    priced = sorted(e.costs["area_um2"] for e in run(tmp_path / "free", setup, 4).evaluations)
+    priced = sorted(
+        e.costs["area_um2"] for e in finished(run(tmp_path / "free", setup, 4).folder).evaluations
+    )
     limit = Objective("area_um2", budget=1.5 * priced[0])
     study = run(
         tmp_path / "tight",
@@ -489,6 +491,7 @@ def test_a_budget_that_only_the_trained_weights_break_is_a_status(tmp_path: Path
         ),
         2,
     )
+    study = finished(study.folder)
     broken = [e for e in study.evaluations if e.status == "infeasible" and e.steps]
     assert broken
     assert "with the trained weights breaks area_um2<=" in broken[0].reason

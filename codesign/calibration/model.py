@@ -84,7 +84,7 @@ class CalibratedModel:
     def _require(self, device: Device) -> None:
         target = self.calibration.common.target
         asked = Target(
-            technology=device.technology,
+            technology=device.technology_name,
             part=None if target.part is None else device.part,
             clock_mhz=device.clock_mhz,
             weights=device.weights,

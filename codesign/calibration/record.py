@@ -1,9 +1,8 @@
 """A calibration: corrections of one model for one target, as a value and as a file."""
 
+import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -26,7 +25,8 @@ from codesign.calibration.correction import (
 )
 from codesign.calibration.fitting import fit_part
 from codesign.comparison import Common, Pair
-from codesign.errors import CodesignError, ConfigError, OutputError, TargetError
+from codesign.errors import CodesignError, ConfigError, TargetError
+from codesign.files import write_file
 from codesign.hardware import Costs, Target
 from codesign.hardware.estimate import Basis
 
@@ -217,6 +217,12 @@ class Calibration:
                 f"the calibration is not for {what}: it was fitted for {said}; fit one to reports of that"
             )
 
+    @property
+    def digest(self) -> str:
+        """Twelve digits of SHA-256 over everything it holds."""
+        text = json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
@@ -251,7 +257,7 @@ class Calibration:
 
     def save(self, path: str | Path) -> None:
         """Write the file whole or not at all; raise ``OutputError`` if that fails."""
-        _write(Path(path), json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_file(Path(path), json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -278,23 +284,3 @@ def _order(pair: Pair) -> tuple[str, str, str]:
     estimate, report = pair
     told = {"estimate": estimate.costs(), "features": dict(estimate.features), "report": report.to_dict()}
     return estimate.basis, report.design, json.dumps(told, sort_keys=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside, then rename, so that whatever stops it leaves the old file or the new one."""
-    beside = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
-    except BaseException as error:
-        if beside is not None:
-            Path(beside).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(f"cannot write {path}: {error}; choose a folder that can be written") from error
-        raise

@@ -829,7 +829,7 @@ def data_generate(out: str, wafers: int, seed: int, population: Any) -> None:
     import pandas as pd
 
     from codesign.cli.view import waiting
-    from codesign.store import write_file
+    from codesign.files import write_file
     from codesign.tasks import econt
 
     with waiting(f"Generating {wafers:,} wafers"):

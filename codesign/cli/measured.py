@@ -193,8 +193,8 @@ def compare(folder: str, out: str | None, as_json: bool, **options: Any) -> None
     """
     from codesign.cli.reports import print_comparison
     from codesign.comparison import compare as compared
+    from codesign.files import write_file
     from codesign.plotting import parity_figure, png
-    from codesign.store import write_file
     from codesign.study import Study
 
     study = Study.read(folder)
@@ -244,6 +244,8 @@ def calibrate(folder: str, out: str, coverage: float, seed: int, as_json: bool, 
     The next study takes the file: `codesign run --calibration FILE`. Estimates then come with intervals, and
     say where a design lies outside what was fitted.
     """
+    from datetime import date
+
     from codesign.calibration import Calibration
     from codesign.cli.reports import print_calibration
     from codesign.study import Study
@@ -251,7 +253,8 @@ def calibrate(folder: str, out: str, coverage: float, seed: int, as_json: bool, 
     study = Study.read(folder)
     with study.store:
         pairs, ignored = _pairs(study, options, before_training=True)
-    calibration = Calibration.fit(pairs, coverage=coverage, seed=seed)
+    said = {"date": date.today().isoformat(), "study": study.folder.name, "from": _where_from(options)}
+    calibration = Calibration.fit(pairs, coverage=coverage, seed=seed, provenance=said)
     calibration.save(out)
     if as_json:
         _print_json({**calibration.to_dict(), "file": str(out), "ignored": ignored})
@@ -304,6 +307,10 @@ def _device_of(base: "Device", report: "SynthesisReport") -> "Device":
     names = ("technology", "clock_mhz", "part", "weights", "redundancy", "pipelined")
     stated = {name: getattr(report.target, name) for name in names}
     return replace(base, **{name: value for name, value in stated.items() if value is not None})
+
+
+def _where_from(options: Mapping[str, Any]) -> str:
+    return f"--synth {options['run']}" if options["run"] else f"--reports {options['reports']}"
 
 
 def _reports(study: "Study", options: Mapping[str, Any]) -> "tuple[dict[str, SynthesisReport], list[str]]":

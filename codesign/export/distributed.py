@@ -19,7 +19,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.tools import require_package
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.network import (
@@ -32,6 +31,7 @@ from codesign.network import (
     Upsample,
     same_padding,
 )
+from codesign.tools import require_package
 
 __all__ = ["ADDER_LEVEL_NS", "MAX_WEIGHT_BITS", "Logic", "logic"]
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from codesign.errors import OutputError
 from codesign.export import verilog
 from codesign.export.bundle import fixed_edges, load_network
-from codesign.tools import require_package, run
 from codesign.fixedpoint import FixedPoint, IntArray
+from codesign.tools import require_package, run
 
 __all__ = ["Netlist", "netlist", "simulate_gates", "simulate_netlist"]
 

@@ -37,10 +37,10 @@ from codesign.export.simulation import (
     testbench,
     to_hex,
 )
-from codesign.tools import require_package, verilator
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device
 from codesign.network import LAYER_KINDS, Network, Sigmoid, require_plain
+from codesign.tools import require_package, verilator
 
 __all__ = ["check", "export", "simulate", "write"]
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import OutputError
-from codesign.tools import run, verilator
 from codesign.fixedpoint import FixedPoint, IntArray
+from codesign.tools import run, verilator
 
 __all__ = [
     "BENCH",

@@ -56,7 +56,7 @@ def instances(design: Any) -> dict[str, str]:
 
 def main(name: str) -> None:
     """Run ``name.ys``; write what it took, and the instances in the top, to ``name.json``."""
-    from pyosys import libyosys  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
+    from pyosys import libyosys  # type: ignore[import-not-found, unused-ignore]
 
     design = libyosys.Design()
     found: dict[str, str] = {}

@@ -74,7 +74,9 @@ def synthesise(
         If a tool fails; as ``ToolTimeoutError`` if it takes too long.
     """
     if (library is None) == (family is None):
-        raise ConfigError(f"synthesis is to a library or to a family; got {library and library.name}, {family}")
+        raise ConfigError(
+            f"synthesis is to a library or to a family; got {library and library.name}, {family}"
+        )
     if library is not None:
         if place:
             raise ConfigError("only FPGA designs are placed; drop the placing, or name the family ecp5")
@@ -165,5 +167,7 @@ def _report(
 def _by_layer(mapped: asic.Mapped, stat: SynthesisReport) -> dict[str, dict[str, float | None]]:
     """Area of the instances in the top; of a flat design nothing."""
     return {
-        name: dict(stat.by_layer[kind]) for name, kind in sorted(mapped.layers.items()) if kind in stat.by_layer
+        name: dict(stat.by_layer[kind])
+        for name, kind in sorted(mapped.layers.items())
+        if kind in stat.by_layer
     }

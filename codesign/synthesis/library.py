@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -39,7 +39,7 @@ _SUFFIXES: Final = (".lib", ".lib.gz")
 _ASAP7_FILES: Final = 5
 _TOKEN: Final = re.compile(
     r'"[^"]*"|(?P<open>\w+)\s*\(\s*(?P<name>[^()]*?)\s*\)\s*\{|(?P<close>\})'
-    r"|(?P<key>\b(?:area|function|direction|clocked_on|next_state|dont_use"
+    r"|(?P<key>\b(?:area|function|direction|clocked_on|next_state|clear|preset|dont_use"
     r'|time_unit|leakage_power_unit|nom_voltage|voltage)\b)\s*:\s*(?P<value>"[^"]*"|[^;"\n]*)'
     r'|capacitive_load_unit\s*\(\s*(?P<load>[\d.]+)\s*,\s*"?(?P<unit>\w+)"?',
     re.DOTALL,
@@ -67,6 +67,8 @@ class Cell:
     next_state, clocked_on, state
         Function of the next state, clock expression and names (state, its inverse) of a D flip-flop; empty
         for combinational cells.
+    idle
+        Pins that clear or preset the state to the bits at which they do not.
     usable
         Whether the library lets tools choose it, and it holds no latch.
     """
@@ -78,6 +80,7 @@ class Cell:
     next_state: str = ""
     clocked_on: str = ""
     state: tuple[str, str] = ("", "")
+    idle: Mapping[str, int] = field(default_factory=dict)
     usable: bool = True
 
 
@@ -130,6 +133,23 @@ class Library:
         """The smallest cell that is a full adder; None where the library has none."""
         found = [(cell.area, adder) for cell in self.cells.values() if (adder := _full_adder(cell))]
         return min(found, key=lambda pair: (pair[0], pair[1].cell))[1] if found else None
+
+    @property
+    def flip_flop(self) -> Cell:
+        """The smallest D flip-flop of the rising edge; raise ``ConfigError`` where the library has none."""
+        found = [
+            cell
+            for cell in self.cells.values()
+            if cell.usable
+            and cell.next_state
+            and len(cell.functions) == 1
+            and len(variables(cell.next_state)) == 1
+            and cell.clocked_on in cell.inputs
+            and set(cell.inputs) == {cell.clocked_on, *variables(cell.next_state), *cell.idle}
+        ]
+        if not found:
+            raise ConfigError(f"library {self.name} has no D flip-flop of the rising edge")
+        return min(found, key=lambda cell: (cell.area, cell.name))
 
     def unpacked(self) -> tuple[Path, ...]:
         """Plain Liberty files for tools that read no gzip, made once in the user's cache folder.
@@ -276,9 +296,7 @@ def _groups(path: Path, text: str) -> Iterator[tuple[str, str, list[_Line]]]:
     header: list[_Line] = []
     lines: list[_Line] = []
     cell = title = ""
-    telling = [
-        line for line in _COMMENT.sub("", text).splitlines() if any(mark in line for mark in _TELLING)
-    ]
+    telling = [line for line in _COMMENT.sub("", text).splitlines() if any(mark in line for mark in _TELLING)]
     for token in _TOKEN.finditer("\n".join(telling)):
         if token["open"]:
             stack.append(token["open"])
@@ -334,7 +352,7 @@ def _cell(name: str, lines: Sequence[_Line]) -> Cell:
                 directions[pin] = value
             case "pin.function":
                 functions[pin] = value
-            case "ff.next_state" | "ff.clocked_on":
+            case "ff.next_state" | "ff.clocked_on" | "ff.clear" | "ff.preset":
                 state[key[3:]] = value
     return Cell(
         name,
@@ -344,13 +362,21 @@ def _cell(name: str, lines: Sequence[_Line]) -> Cell:
         state.get("next_state", ""),
         state.get("clocked_on", ""),
         names,
+        MappingProxyType(
+            {
+                pin: 1 - evaluated(state[role], {pin: 1})
+                for role in ("clear", "preset")
+                if role in state and len(variables(state[role])) == 1
+                for pin in variables(state[role])
+            }
+        ),
         usable,
     )
 
 
 def _full_adder(cell: Cell) -> FullAdder | None:
     """The cell as a full adder, by its truth table; None if it is another cell."""
-    if len(cell.inputs) != 3 or len(cell.functions) != 2 or cell.next_state or not cell.usable:  # noqa: PLR2004
+    if len(cell.inputs) != 3 or len(cell.functions) != 2 or cell.next_state or not cell.usable:
         return None
     if any(set(variables(function)) != set(cell.inputs) for function in cell.functions.values()):
         return None

@@ -64,7 +64,7 @@ def read_blif(path: Path, library: Library) -> Netlist:
                     raise OutputError(f"the netlist has a cell {words[1]!r}, which {library.name} has not")
                 pairs = (word.split("=", 1) for word in words[2:])
                 found.append(Instance(words[1], {pin: net(name) for pin, name in pairs}))
-            case ".names" if len(words) == 3:  # noqa: PLR2004 - a wire; the others are the constants
+            case ".names" if len(words) == 3:
                 aliases[net(words[2])] = net(words[1])
             case ".inputs" | ".outputs":
                 ports[words[0]] += words[1:]

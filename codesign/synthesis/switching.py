@@ -132,8 +132,8 @@ class _Circuit:
         for each in netlist.instances:
             kinds.setdefault(each.cell, []).append(each.pins)
         gates: list[_Group] = []
-        state: list[_Group] = []
-        self._reads: list[tuple[_Group, slice]] = []
+        self._next: list[_Group] = []
+        self._reads: list[tuple[_Group, slice, tuple[str, str]]] = []
         self.registers = 0
         for name, instances in kinds.items():
             cell = library.cells[name]
@@ -143,14 +143,10 @@ class _Circuit:
                 continue
             span = slice(self.registers, self.registers + len(instances))
             self.registers = span.stop
-            self._reads += [(group, span) for group in groups]
-            state.append(_Group(compiled(cell.next_state), _pins(instances), np.arange(span.start, span.stop)))
-        self._next = state
-        self._state_names = {name: library.cells[name].state for name in kinds if library.cells[name].next_state}
+            self._reads += [(group, span, cell.state) for group in groups]
+            places = np.arange(span.start, span.stop)
+            self._next.append(_Group(compiled(cell.next_state), _pins(instances), places))
         self._levels = _levelled(gates, self.nets)
-        self._cells_of_reads = [name for name in kinds if library.cells[name].next_state]
-        self._state: Lanes = np.zeros((self.registers, 1), np.uint64)
-        self._inverse = {pair[1] for pair in self._state_names.values()}
 
     def blank(self, words: int) -> Lanes:
         """Values of all nets, false but for the constant."""
@@ -166,16 +162,10 @@ class _Circuit:
                 values[self._netlist.inputs[name]] = _lanes(column)
 
     def set_state(self, values: Lanes, state: Lanes) -> None:
-        """Put states ``(registers, words)`` or ``(registers, 1)`` into the registers and onto their outputs."""
-        self._state = np.broadcast_to(state, (self.registers, values.shape[1]))
-        for group, span in self._reads:
-            part = self._state[span]
-            known = {
-                name: ~part if name in self._inverse else part
-                for pair in self._state_names.values()
-                for name in pair
-            }
-            values[group.output] = _computed(group.function, lambda name, k=known: k[name])
+        """Put states ``(registers, words)`` or ``(registers, 1)`` onto the outputs of the registers."""
+        for group, span, (plain, inverse) in self._reads:
+            known = {plain: state[span], inverse: ~state[span]}
+            values[group.output] = _computed(group.function, known.__getitem__)
 
     def settle(self, values: Lanes) -> None:
         """Compute the gates in order of their levels."""
@@ -201,8 +191,7 @@ class _Circuit:
         """
         count = len(loads)
         address, data = (
-            max(name.startswith(port) for name in self._netlist.inputs)
-            and sum(name.split("[")[0] == port for name in self._netlist.inputs)
+            sum(name.split("[")[0] == port for name in self._netlist.inputs)
             for port in ("load_address", "load_data")
         )
         taken = []
@@ -210,8 +199,8 @@ class _Circuit:
             values = self.blank(-(-count // 64))
             self.set_state(values, np.full((self.registers, 1), held))
             self.drive(values, "load_enable", np.ones((count, 1), np.uint8))
-            self.drive(values, "load_address", _binary(np.arange(count), int(address)))
-            self.drive(values, "load_data", _binary(loads, int(data)))
+            self.drive(values, "load_address", _binary(np.arange(count), address))
+            self.drive(values, "load_data", _binary(loads, data))
             self.settle(values)
             taken.append(self.following(values))
         valid = _lanes(np.ones(count, np.uint8))

@@ -12,6 +12,7 @@ from codesign.tools import require_package, run
 
 __all__ = ["Run", "run_yosys", "techmap"]
 
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a run of Yosys took: CPU seconds with all it started, and which version it was."""

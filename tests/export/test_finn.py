@@ -25,9 +25,8 @@ from codesign.export.finn.chain import Chain, Node, Stream, feed
 from codesign.export.finn.exporter import _configuration, read_estimates
 from codesign.export.finn.rules import folded, lossless, whole_windows
 from codesign.fixedpoint import FixedPoint
-from codesign.hardware import Device
+from codesign.hardware import Device, Resources, SynthesisReport
 from codesign.hardware.folding import frame_cycles
-from codesign.hardware import Resources, SynthesisReport
 from codesign.network import Conv, Dense, Flatten, Folding, Layer, MaxPool, Network, ReLU, Sigmoid
 from tests.export.designs import DESIGNS, design, fixed, randomised, rounded
 

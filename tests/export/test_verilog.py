@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from codesign.export import rtl, verilog
-from codesign.tools import run, verilator
 from codesign.hardware import Device
 from codesign.network import Conv, ConvTranspose, Dense, Network
+from codesign.tools import run, verilator
 from tests.export.designs import DESIGNS
 from tests.export.small import CORNERS, EVERYTHING
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import OutputError
 from codesign import tools
+from codesign.errors import OutputError
 from codesign.fixedpoint import IntArray
 
 __all__ = ["CHAIN", "TOP", "Chain", "Node", "Run", "Stream", "compiled", "feed"]

@@ -32,12 +32,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import MissingToolError
 from codesign import tools
+from codesign.errors import MissingToolError
 from codesign.export.bundle import Bundle, bundle, fixed_edges, load_network, vectors
 from codesign.export.finn.build import STEPS, VIVADO_STEPS
 from codesign.export.finn.chain import Chain, Run, compiled, feed
-from codesign.export.finn.readme import COUNTED, CORE, INSTALL, QONNX, REPORT, STREAM_VECTORS, readme
+from codesign.export.finn.readme import CORE, COUNTED, INSTALL, QONNX, REPORT, STREAM_VECTORS, readme
 from codesign.export.finn.rules import MOST_OUTPUT_BITS, Affine, check, folded, whole_windows
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device, Resources, SynthesisReport, Target

@@ -6,8 +6,7 @@ from codesign.export.bundle import Bundle
 from codesign.export.finn.build import VIVADO_STEPS
 from codesign.export.finn.chain import Chain, Run
 from codesign.export.finn.rules import Affine
-from codesign.hardware import Device
-from codesign.hardware import SynthesisReport
+from codesign.hardware import Device, SynthesisReport
 from codesign.network import Network
 
 __all__ = ["CORE", "COUNTED", "INSTALL", "QONNX", "REPORT", "STREAM_VECTORS", "readme"]
@@ -40,8 +39,8 @@ def readme(made: Bundle, chip: Network, report: SynthesisReport, run: Run) -> st
     words = min(STREAM_VECTORS, frames) * chain.sink.words
     return f"""# FINN: {made.device.part} at {made.device.clock_mhz:g} MHz
 
-A folded dataflow graph, every node RTL. FINN+ {report.target.version} made it; after each of its steps the graph
-gave the network's integers, and so did the stitched Verilog for {frames:,} frames in Verilator
+A folded dataflow graph, every node RTL. FINN+ {report.target.version} made it; after each of its steps
+the graph gave the network's integers, and so did the stitched Verilog for {frames:,} frames in Verilator
 (`provenance.json`).
 
 | | FINN's estimate | measured in Verilator |

@@ -19,9 +19,9 @@ import numpy as np
 
 from codesign.errors import OutputError
 from codesign.export.hls4ml.build import PROJECT
-from codesign.tools import require_program, run
 from codesign.fixedpoint import IntArray
 from codesign.network import Network
+from codesign.tools import require_program, run
 
 __all__ = ["DRIVER", "SOURCES", "Sources", "compile_command", "simulate_project", "write_driver"]
 

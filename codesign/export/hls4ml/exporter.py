@@ -31,10 +31,10 @@ from codesign.export.hls4ml.build import INPUT_DATA, OUTPUT_DATA, strategies
 from codesign.export.hls4ml.driver import DRIVER, simulate_project, write_driver
 from codesign.export.hls4ml.readme import TEST_BENCH_VECTORS, compare_script, readme
 from codesign.export.hls4ml.rules import BACKENDS, TARGET, check, known, options
-from codesign.tools import require_package, run
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device
 from codesign.network import Network
+from codesign.tools import require_package, run
 
 __all__ = ["check", "export", "simulate"]
 
