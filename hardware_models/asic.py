@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import ConfigError, UnsupportedLayerError
+from codesign.errors import ConfigError
 from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.network import Network
 from hardware_models.technology import Technology, load
-from hardware_models.units import PREDICTS, copies, costs, estimate, settled, totals
+from hardware_models.units import PREDICTS, copies, costs, estimate, require_unfolded, settled, totals
 
 __all__ = ["AsicModel"]
 
@@ -83,14 +83,7 @@ def _require_covered(work: Workload, device: Device) -> None:
             f"the model 'asic' prices reloadable weights, the device has weights={device.weights!r}; take "
             "the model 'constant', or weights='reloadable'"
         )
-    if work.folded.any():
-        first = int(np.flatnonzero(work.folded)[0])
-        shared = (work.pe < work.units) | (work.simd < work.fan_in)
-        named = [name for name, is_shared in zip(work.names, shared[first], strict=True) if is_shared]
-        raise UnsupportedLayerError(
-            f"layer {named[0]!r} is folded; the model 'asic' has a multiplier for every product: price "
-            "codesign.hardware.folding.unfolded(network)"
-        )
+    require_unfolded(work, "asic")
 
 
 def _amounts(work: Workload, device: Device) -> dict[str, FloatArray]:

@@ -5,11 +5,7 @@ width of each sum by the range that its inputs and weights allow. Without them a
 expected of trained weights. Equations, sources and limits: ``docs/models/constant.md``.
 """
 
-import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
@@ -20,16 +16,230 @@ from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.export.distributed import ADDER_LEVEL_NS
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Costs, Device, HardwareEstimate, Workload
+from codesign.hardware.estimate import Basis
 from codesign.network import Conv, Dense, Flatten, Layer, MaxPool, Network, ReLU
 from hardware_models.adders import Adders, adders, signed_width
+from hardware_models.prior import expected, load_prior
 from hardware_models.technology import Technology, load
-from hardware_models.units import AMOUNTS, PREDICTS, copies, costs, estimate, settled, totals
+from hardware_models.units import (
+    AMOUNTS,
+    PREDICTS,
+    copies,
+    costs,
+    estimate,
+    require_unfolded,
+    settled,
+    totals,
+)
 
 __all__ = ["ConstantModel"]
+
+ADDITIONS_PER_MAXIMUM: Final = 2
+"""A comparison and a selection, one after another for each value of a window."""
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ConstantModel:
+    """Area, power, critical path and latency of an ASIC with constant weights."""
+
+    name: ClassVar[str] = "constant"
+    needs_weights: ClassVar[bool] = True
+    predicts: ClassVar[tuple[str, ...]] = PREDICTS
+
+    def price(self, workload: Workload, device: Device) -> Costs:
+        """Costs of many networks whose weights are not known: ``predicts`` to arrays of shape ``(n,)``.
+
+        Raises
+        ------
+        ConfigError
+            For reloadable weights, or a technology that is not there.
+        UnsupportedLayerError
+            For folded layers, and for layers in float.
+        """
+        _require_covered(device)
+        return _Design.expected(workload, device).whole(device)
+
+    def features(self, workload: Workload, device: Device) -> Costs:
+        """Amounts of units by the names of ``units.AMOUNTS``, and the critical path, each ``(n,)``."""
+        _require_covered(device)
+        return _Design.expected(workload, device).features(device)
+
+    def estimate(self, network: Network, device: Device) -> HardwareEstimate:
+        """Cost of one network: of its weights where it is fitted, else of weights as trained ones are.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            For a layer it cannot price: folded, in float, or none of convolution, dense, ReLU, pooling and
+            flatten.
+        """
+        _require_covered(device)
+        chip, workload = network.chip, Workload.of([network])
+        known = bool(chip.fitted)
+        design = (_Design.counted if known else _Design.expected)(
+            workload, device, *([chip] if known else [])
+        )
+        basis: Basis = "weights" if known else "prior"
+        return estimate(
+            network,
+            device,
+            model=self.name,
+            basis=basis,
+            names=workload.names,
+            layers=design.layers(device),
+            whole=design.whole(device),
+            features=design.features(device),
+            technology=load(device.technology),
+            covers=_covers(load(device.technology), device, known),
+        )
+
+
+def _require_covered(device: Device) -> None:
+    if device.weights != "constant":
+        raise ConfigError(
+            f"the model 'constant' prices constant weights, the device has weights={device.weights!r}; take "
+            "the model 'asic', or weights='constant'"
+        )
+
+
+def _additions_per_stage(device: Device) -> int:
+    """Additions between two registers, as the export cuts them."""
+    return max(int(device.period_ns / ADDER_LEVEL_NS), 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Design:
+    """Amounts of every layer ``(n, m)``, additions on the longest path and bits of the widest sum ``(n,)``."""
+
+    work: Workload
+    amounts: dict[str, FloatArray]
+    depth: FloatArray
+    widest: FloatArray
+
+    @classmethod
+    def counted(cls, work: Workload, device: Device, chip: Network) -> "_Design":
+        """Of known weights."""
+        require_unfolded(work, ConstantModel.name)
+        stages = count(chip)
+        cuts = np.array([cut for stage in stages for cut in stage.live], np.float64)
+        limit = _additions_per_stage(device)
+        kept = np.zeros(len(cuts))
+        kept[limit - 1 : -1 : limit] = cuts[limit - 1 : -1 : limit]
+        starts = np.cumsum([0, *(stage.depth for stage in stages)])
+        clocked = np.array([kept[a:b].sum() for a, b in zip(starts, starts[1:], strict=False)])
+        if stages:
+            clocked[-1] += stages[-1].output_bits
+        found = {
+            "gate_bits": [stage.gate_bits for stage in stages],
+            "adder_bits": [stage.adder_bits for stage in stages],
+            "increment_bits": [stage.increment_bits for stage in stages],
+            "maximum_bits": [stage.maximum_bits for stage in stages],
+        }
+        amounts = {name: np.array([values], np.float64) for name, values in found.items()}
+        widest = max((stage.widest for stage in stages), default=0)
+        return cls(
+            work,
+            _with_registers(amounts, clocked[None, :], device),
+            np.array([float(len(cuts))]),
+            np.array([float(widest)]),
+        )
+
+    @classmethod
+    def expected(cls, work: Workload, device: Device) -> "_Design":
+        """Of weights that are not known."""
+        require_unfolded(work, ConstantModel.name)
+        if work.floating.any():
+            raise UnsupportedLayerError(
+                "the model 'constant' counts adders of integers, and the network has layers in float: "
+                "quantise it"
+            )
+        found = expected(
+            load_prior(),
+            work.products / np.maximum(work.sums, 1),
+            work.fan_in.astype(np.float64),
+            work.units.astype(np.float64),
+            work.weight_bits,
+            work.input_bits.astype(np.float64),
+        )
+        beyond = np.maximum(found.sum_bits - work.weight_bits - work.input_bits, 0)
+        kept = work.activations * np.minimum(work.activation_bits + beyond + 1, found.sum_bits)
+        amounts = {
+            "gate_bits": 2 * kept,
+            "adder_bits": work.pixels * found.full,
+            "increment_bits": work.pixels * found.half + work.sums * found.sum_bits * (1 - found.zero) + kept,
+            "maximum_bits": work.pooled * np.maximum(work.pool_size - 1, 0) * work.activation_bits * 1.0,
+        }
+        comparisons = np.maximum(work.pool_size - 1, 0)
+        depth = (
+            found.depth + 1 + 2 * (work.activations > 0) + ADDITIONS_PER_MAXIMUM * comparisons
+        ) * work.present
+        held = work.height * work.width * work.channels * work.input_bits + work.sums * found.sum_bits
+        clocked = _cuts(depth, _additions_per_stage(device)) * held
+        last = work.present & (np.cumsum(work.present, axis=1) == work.present.sum(axis=1)[:, None])
+        clocked = clocked + last * work.outputs * work.activation_bits
+        widest = (found.sum_bits * work.present).max(axis=1, initial=0.0)
+        return cls(work, _with_registers(amounts, clocked, device), depth.sum(axis=1), widest)
+
+    def layers(self, device: Device) -> Costs:
+        return costs(self.work, self.amounts, load(device.technology), device)
+
+    def whole(self, device: Device) -> Costs:
+        delay, path = (self._path_ns(device, pipelined) for pipelined in (False, device.pipelined))
+        return settled(self.layers(device), self._cycles(device), path, delay, device)
+
+    def features(self, device: Device) -> Costs:
+        path = self._path_ns(device, device.pipelined)
+        return {**totals(self.amounts), "critical_path_ns": path}
+
+    def _cycles(self, device: Device) -> FloatArray:
+        stages = np.ceil(self.depth / _additions_per_stage(device))
+        there = self.work.present.any(axis=1)
+        return np.maximum(stages, 1.0) * there * device.pipelined
+
+    def _path_ns(self, device: Device, pipelined: bool) -> FloatArray:
+        """A register, so many additions, and the carry through the widest sum."""
+        technology = load(device.technology)
+        additions = np.minimum(self.depth, _additions_per_stage(device)) if pipelined else self.depth
+        voter = 2 * technology.gate_delay * (device.redundancy == "all")
+        path: FloatArray = additions * technology.adder_delay + self.widest * technology.carry_delay
+        return path + (technology.register_delay + voter) * pipelined
+
+
+def _cuts(depth: FloatArray, limit: int) -> FloatArray:
+    """Registers after every ``limit`` additions that fall into each layer, ``(n, m)``; none at the end."""
+    end = np.cumsum(depth, axis=1)
+    passed = np.where(end < end[:, -1:], np.floor(end / limit), np.ceil(end / limit) - 1)
+    found: FloatArray = np.diff(np.maximum(passed, 0), axis=1, prepend=0.0)
+    return found
+
+
+def _with_registers(
+    amounts: dict[str, FloatArray], clocked: FloatArray, device: Device
+) -> dict[str, FloatArray]:
+    """All of ``units.AMOUNTS``: nothing is stored, and registers are there where the device is pipelined."""
+    clocked = clocked * device.pipelined
+    registers = {
+        "register_bits": clocked * copies(device, "all"),
+        "voter_bits": clocked * (device.redundancy == "all"),
+    }
+    nothing = np.zeros_like(clocked)
+    return {name: {**amounts, **registers}.get(name, nothing) for name in AMOUNTS}
+
+
+def _covers(technology: Technology, device: Device, known: bool) -> str:
+    weights = "the network's weights" if known else "weights as trained ones are to be expected (prior)"
+    return (
+        f"constant weights in adders, {technology.name} at {technology.supply_v} V, redundancy "
+        f"{device.redundancy}, from {weights}: shared adders, bias, activation, pooling, pipeline registers and "
+        "their voters, leakage. Not: layout, wires and their load, clock tree, pads, converter and normaliser, "
+        f"glitches. Not calibrated: sources differ by a factor of {technology.energy_spread:g} in energy and "
+        f"{technology.area_spread:g} in area. Sources: {'; '.join(technology.sources)}."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +270,7 @@ class Stage:
     gate_bits: int = 0
     maximum_bits: int = 0
     widest: int = 0
+    output_bits: int = 0
     live: list[int] = field(default_factory=list)
 
     @property
@@ -92,6 +303,8 @@ def count(chip: Network) -> list[Stage]:
                 _rectified(stages[-1], chip, index, before, wanted)
             case MaxPool():
                 _pooled(stages[-1], layer, after, wanted)
+    if stages:
+        stages[-1].output_bits = int(wanted.sum()) * _format(chip, -1).width
     return stages
 
 
@@ -312,4 +525,6 @@ def _rectified(stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Ma
 
 def _pooled(stage: Stage, layer: MaxPool, after: Ranges, wanted: Mask) -> None:
     stage.maximum_bits += (layer.size**2 - 1) * int(after.widths[wanted].sum())
-    stage.deeper(2 * (layer.size**2 - 1), layer.size**2 * int(after.widths[wanted].sum()) // 2)
+    stage.deeper(
+        ADDITIONS_PER_MAXIMUM * (layer.size**2 - 1), layer.size**2 * int(after.widths[wanted].sum()) // 2
+    )

@@ -12,7 +12,7 @@ import math
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -84,14 +84,15 @@ class Prior:
 class Expected:
     """Adders to be expected of products with constant matrices; arrays of one shape.
 
-    ``full`` and ``half`` adders, ``depth`` additions on the longest path, and ``sum_bits``, the width of a
-    sum by the range that its weights allow.
+    ``full`` and ``half`` adders, ``depth`` additions on the longest path, ``sum_bits``, the width of a sum by
+    the range that its weights allow, and ``zero``, the share of weights that are 0.
     """
 
     full: FloatArray
     half: FloatArray
     depth: FloatArray
     sum_bits: FloatArray
+    zero: FloatArray
 
 
 @cache
@@ -156,6 +157,7 @@ def expected(
         half=count * np.maximum(half, 0),
         depth=np.maximum(prior.depth + prior.depth_terms * np.log2(1 + terms), 0) * (taps > 0),
         sum_bits=np.where(taps > 0, input_bits + np.log2(np.maximum(taps * size / 2, 1)) + 1, 0),
+        zero=zero,
     )
 
 
@@ -209,7 +211,7 @@ def _draws(trained_spread: float, number: int, rng: np.random.Generator) -> Iter
     while made < number:
         taps = round(2 ** rng.uniform(1, 8))
         units, width, bits = 2 ** int(rng.integers(1, 7)), int(rng.integers(3, 9)), int(rng.integers(3, 11))
-        if taps * units * width > 20_000:  # noqa: PLR2004
+        if taps * units * width > 20_000:
             continue
         full_scale = 1 << (width - 1)
         deviation = math.sqrt(2 / (taps + units) + trained_spread**2) * full_scale
@@ -256,18 +258,15 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     prior = fit(given.spread, given.number, np.random.default_rng(1))
     command = f"python -m hardware_models.prior --spread {given.spread:g} --number {given.number}"
-    given.out.write_text(
-        _table(prior, command, datetime.now(timezone.utc).date().isoformat()), encoding="utf-8"
-    )
+    given.out.write_text(_table(prior, command, datetime.now(UTC).date().isoformat()), encoding="utf-8")
 
 
 def _table(prior: Prior, command: str, date: str) -> str:
     entries = []
     for name, unit in UNITS.items():
         source = "weights of 39 trained networks of the space econt" if name == "trained_spread" else command
-        entries.append(
-            f'[{name}]\nvalue = {getattr(prior, name):g}\nunit = "{unit}"\nsource = "{source}"\ndate = "{date}"\n'
-        )
+        lines = (f"[{name}]", f"value = {getattr(prior, name):g}", f'unit = "{unit}"', f'source = "{source}"')
+        entries.append("\n".join([*lines, f'date = "{date}"', ""]))
     return "# Adders of constant weights before training. Read by prior.py.\n\n" + "\n".join(entries)
 
 

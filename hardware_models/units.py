@@ -7,13 +7,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Target, Workload
 from codesign.hardware.estimate import Basis
 from codesign.network import Network
 from hardware_models.technology import Technology
 
-__all__ = ["AMOUNTS", "PREDICTS", "copies", "costs", "estimate", "settled", "totals"]
+__all__ = ["AMOUNTS", "PREDICTS", "copies", "costs", "estimate", "require_unfolded", "settled", "totals"]
 
 FloatArray = NDArray[np.float64]
 Amounts = Mapping[str, FloatArray]
@@ -50,6 +50,17 @@ PREDICTS: Final = (
     "initiation_interval",
 )
 """What the ASIC models predict."""
+
+
+def require_unfolded(work: Workload, model: str) -> None:
+    """Raise ``UnsupportedLayerError`` that names a folded layer."""
+    shared = (work.pe < work.units) | (work.simd < work.fan_in)
+    for row in np.flatnonzero(work.folded)[:1]:
+        name = next(name for name, is_shared in zip(work.names, shared[row], strict=True) if is_shared)
+        raise UnsupportedLayerError(
+            f"layer {name!r} is folded; the model {model!r} has hardware for every product: price "
+            "codesign.hardware.folding.unfolded(network)"
+        )
 
 
 def copies(device: Device, *redundancies: str) -> int:

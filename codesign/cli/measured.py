@@ -80,8 +80,8 @@ def synth(
 
     study = Study.open(folder)
     with study.store:
-        goal = _goal(study, options)
         networks = _networks(study, digests, whole_front=whole_front, everything=everything)
+        goal = _goal(study, options)
         running = synthesise_designs(
             study.store,
             networks,

@@ -1,0 +1,154 @@
+"""synth, compare, calibrate: from reports to tables, errors and a corrected model."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from codesign.config import stored_model
+from codesign.hardware import Resources, SynthesisReport, Target
+from codesign.store import Synthesis
+from codesign.study import Study
+
+Call = Callable[..., Any]
+RUN = "asic-65nm-reloadable-40MHz"
+
+
+def parsed(result: Any) -> Any:
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+@pytest.fixture
+def measured(copy: Path) -> Path:
+    """The study with a synthesis of every design: 1.5 times the area that is predicted."""
+    study = Study.open(copy)
+    with study.store:
+        model = stored_model(study)
+        for evaluation in study.evaluations:
+            if evaluation.ok:
+                estimate = model.estimate(study.network(evaluation.candidate.digest), study.device)
+                area = estimate.resources.area_um2
+                assert area is not None
+                study.store.record_synthesis(
+                    Synthesis(evaluation.candidate.digest, RUN, "ok", "", report(estimate.target, 1.5 * area))
+                )
+    return copy
+
+
+def report(target: Target, area: float) -> SynthesisReport:
+    made = replace(target, tool="Yosys", version="0.70")
+    return SynthesisReport(
+        "chip", made, "synthesis", Resources(area_um2=area), critical_path_ns=20.0, source="area.json"
+    )
+
+
+def test_compare_shows_predicted_beside_measured(measured: Path, codesign: Call) -> None:
+    data = parsed(codesign("compare", measured, "--synth", RUN, "--json"))
+    quantities = {each["name"]: each for each in data["quantities"]}
+    area = quantities["area_um2"]
+    assert area["mape"] == pytest.approx(1 / 3)
+    assert area["bias"] == pytest.approx(-1 / 3)
+    assert (area["designs"], area["unit"]) == (len(area["rows"]), "um2")
+    assert data["front"]["leave"] == data["front"]["enter"] == []
+    assert Path(data["picture"]).read_bytes().startswith(b"\x89PNG")
+    text = codesign("compare", measured, "--synth", RUN).out
+    for word in ("predicted", "measured", "-33.3%", "MAPE", "rank corr.", "Parity plot", "[um2]"):
+        assert word in text, word
+
+
+def test_calibrate_corrects_and_the_next_study_takes_it(
+    measured: Path, tmp_path: Path, small: SimpleNamespace, codesign: Call
+) -> None:
+    file = tmp_path / "cal.json"
+    text = codesign("calibrate", measured, "--synth", RUN, "--out", file)
+    assert text.code == 0, text.err
+    assert "area_um2" in text.out
+    data = parsed(codesign("compare", measured, "--synth", RUN, "--calibration", file, "--json"))
+    area = next(each for each in data["quantities"] if each["name"] == "area_um2")
+    assert area["mape"] == pytest.approx(0, abs=1e-6)
+    folder = tmp_path / "next"
+    ran = codesign("run", *small.options, "--trials", 1, "--calibration", file, "--out", folder)
+    assert ran.code == 0, ran.err
+    study = Study.read(folder)
+    with study.store:
+        evaluation = study.evaluations[0]
+        plain = stored_model(study, calibrated=False)
+        before = plain.estimate(study.network(evaluation.candidate.digest), study.device)
+        assert evaluation.costs["area_um2"] == pytest.approx(1.5 * (before.resources.area_um2 or 0))
+    shown = codesign("estimate", folder, evaluation.candidate.digest)
+    assert shown.code == 0, shown.err
+    assert "asic+calibration" in shown.out
+
+
+def test_a_study_goes_on_only_with_its_calibration(
+    measured: Path, tmp_path: Path, small: SimpleNamespace, codesign: Call
+) -> None:
+    file, folder = tmp_path / "cal.json", tmp_path / "next"
+    assert codesign("calibrate", measured, "--synth", RUN, "--out", file).code == 0
+    assert codesign("run", *small.options, "--trials", 1, "--calibration", file, "--out", folder).code == 0
+    assert codesign("calibrate", measured, "--synth", RUN, "--coverage", 0.8, "--out", file).code == 0
+    result = codesign("resume", folder, "--trials", 2)
+    assert result.code == 2
+    assert "was made with another calibration" in result.err
+
+
+def test_an_estimate_of_another_target_is_not_compared(measured: Path, codesign: Call) -> None:
+    result = codesign("compare", measured, "--synth", RUN, "--clock-mhz", 80, "--technology", "asic-45nm")
+    assert result.code == 2
+    assert "different targets" in result.err
+    for said in ("technology: 'asic-45nm' predicted, 'asic-65nm' reported", "clock_mhz: 80.0 predicted"):
+        assert said in result.err
+
+
+def test_reports_from_a_folder_are_tied_by_digest(
+    copy: Path, digest: str, tmp_path: Path, codesign: Call
+) -> None:
+    folder = tmp_path / "reports"
+    (folder / digest[:8]).mkdir(parents=True)
+    made = Target(technology="asic-65nm", clock_mhz=40.0, tool="Yosys", version="0.70")
+    text = json.dumps(report(made, 2e6).to_dict())
+    (folder / digest[:8] / "chip.json").write_text(text)
+    (folder / "notes.txt").write_text("lunch at noon\n")
+    (folder / "0badc0de.json").write_text(text[: len(text) // 2])
+    data = parsed(codesign("compare", copy, "--reports", folder, "--json"))
+    (area,) = (each for each in data["quantities"] if each["name"] == "area_um2")
+    assert [row["design"] for row in area["rows"]] == [digest]
+    assert any("notes.txt" in reason for reason in data["ignored"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("compare",), "say where reports come from"),
+        (("compare", "--synth", "a", "--reports", "b"), "say where reports come from"),
+        (("compare", "--synth", "nowhere"), "has no synthesis 'nowhere'"),
+        (("compare", "--reports", "nowhere"), "nowhere"),
+        (("synth",), "say which designs"),
+        (("synth", "--front", "--all"), "say which designs"),
+        (("synth", "--front"), "'asic-65nm' is nothing to synthesise to; give --to"),
+        (("synth", "--front", "--to", "xc7", "--place"), "--place is for --to ecp5"),
+        (("synth", "--front", "--to", "xc7", "--power"), "--power needs a standard-cell library"),
+        (("synth", "--front", "--to", "nowhere.lib"), "nowhere.lib"),
+        (("calibrate", "--synth", "nowhere", "--out", "c.json"), "has no synthesis 'nowhere'"),
+    ],
+)
+def test_what_makes_no_sense_is_said(
+    copy: Path, arguments: tuple[str, ...], message: str, codesign: Call
+) -> None:
+    result = codesign(arguments[0], copy, *arguments[1:])
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"form": "codesign calibration"}'])
+def test_a_file_that_is_no_calibration_is_refused(copy: Path, digest: str, text: str, codesign: Call) -> None:
+    (copy / "bad.json").write_text(text)
+    result = codesign("estimate", copy, digest, "--calibration", copy / "bad.json")
+    assert result.code == 2
+    assert "calibration" in result.err
