@@ -118,11 +118,12 @@ def _full_adders(work: Workload) -> NDArray[np.int64]:
     the bias from its lowest place on, which is ``a - 1`` above that of the sum if it has the weights' step.
     Thresholds are compared one by one, in the width of the sum.
     """
-    entering = work.products * work.weight_bits * work.input_bits
+    entering: NDArray[np.int64] = work.products * work.weight_bits * work.input_bits
     passing = work.sums * np.maximum(work.input_bits - 1, 0)
     constants = work.biases // np.maximum(work.units, 1)
     compared = work.sums * work.accumulator_bits * np.maximum(constants - 1, 0)
-    return np.maximum(entering - passing, 0) + compared
+    adders: NDArray[np.int64] = np.maximum(entering - passing, 0) + compared
+    return adders
 
 
 def _kept_bits(work: Workload) -> NDArray[np.int64]:

@@ -5,20 +5,20 @@ width of each sum by the range that its inputs and weights allow. Without them a
 expected of trained weights. Equations, sources and limits: ``docs/models/constant.md``.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.export.distributed import ADDER_LEVEL_NS
-from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.hardware.estimate import Basis
-from codesign.network import Conv, Dense, Flatten, Layer, MaxPool, Network, ReLU
-from hardware_models.adders import Adders, adders, signed_width
+from codesign.network import Network
+from hardware_models.counting import ADDITIONS_PER_MAXIMUM, count
 from hardware_models.prior import expected, load_prior
 from hardware_models.technology import Technology, load
 from hardware_models.units import (
@@ -34,12 +34,7 @@ from hardware_models.units import (
 
 __all__ = ["ConstantModel"]
 
-ADDITIONS_PER_MAXIMUM: Final = 2
-"""A comparison and a selection, one after another for each value of a window."""
-
-IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 @final
@@ -129,9 +124,9 @@ class _Design:
         cuts = np.array([cut for stage in stages for cut in stage.live], np.float64)
         limit = _additions_per_stage(device)
         kept = np.zeros(len(cuts))
-        kept[limit - 1 : -1 : limit] = cuts[limit - 1 : -1 : limit]
+        kept[limit::limit] = cuts[limit::limit]
         starts = np.cumsum([0, *(stage.depth for stage in stages)])
-        clocked = np.array([kept[a:b].sum() for a, b in zip(starts, starts[1:], strict=False)])
+        clocked = np.array([kept[a:b].sum() for a, b in pairwise(starts)])
         if stages:
             clocked[-1] += stages[-1].output_bits
         found = {
@@ -155,7 +150,7 @@ class _Design:
         require_unfolded(work, ConstantModel.name)
         if work.floating.any():
             raise UnsupportedLayerError(
-                "the model 'constant' counts adders of integers, and the network has layers in float: "
+                "the model 'constant' counts adders of integers, and a network has layers in float: "
                 "quantise it"
             )
         found = expected(
@@ -168,11 +163,11 @@ class _Design:
         )
         beyond = np.maximum(found.sum_bits - work.weight_bits - work.input_bits, 0)
         kept = work.activations * np.minimum(work.activation_bits + beyond + 1, found.sum_bits)
-        amounts = {
+        amounts: dict[str, NDArray[Any]] = {
             "gate_bits": 2 * kept,
             "adder_bits": work.pixels * found.full,
             "increment_bits": work.pixels * found.half + work.sums * found.sum_bits * (1 - found.zero) + kept,
-            "maximum_bits": work.pooled * np.maximum(work.pool_size - 1, 0) * work.activation_bits * 1.0,
+            "maximum_bits": work.pooled * np.maximum(work.pool_size - 1, 0) * work.activation_bits,
         }
         comparisons = np.maximum(work.pool_size - 1, 0)
         depth = (
@@ -219,7 +214,7 @@ def _cuts(depth: FloatArray, limit: int) -> FloatArray:
 
 
 def _with_registers(
-    amounts: dict[str, FloatArray], clocked: FloatArray, device: Device
+    amounts: Mapping[str, NDArray[Any]], clocked: FloatArray, device: Device
 ) -> dict[str, FloatArray]:
     """All of ``units.AMOUNTS``: nothing is stored, and registers are there where the device is pipelined."""
     clocked = clocked * device.pipelined
@@ -228,7 +223,8 @@ def _with_registers(
         "voter_bits": clocked * (device.redundancy == "all"),
     }
     nothing = np.zeros_like(clocked)
-    return {name: {**amounts, **registers}.get(name, nothing) for name in AMOUNTS}
+    found: dict[str, NDArray[Any]] = {**amounts, **registers}
+    return {name: found.get(name, nothing).astype(np.float64) for name in AMOUNTS}
 
 
 def _covers(technology: Technology, device: Device, known: bool) -> str:
@@ -239,292 +235,4 @@ def _covers(technology: Technology, device: Device, known: bool) -> str:
         "their voters, leakage. Not: layout, wires and their load, clock tree, pads, converter and normaliser, "
         f"glitches. Not calibrated: sources differ by a factor of {technology.energy_spread:g} in energy and "
         f"{technology.area_spread:g} in area. Sources: {'; '.join(technology.sources)}."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Ranges:
-    """What the values of an edge can be: integer codes, and whether anything behind depends on them."""
-
-    low: IntArray
-    high: IntArray
-
-    @property
-    def varies(self) -> Mask:
-        return self.low < self.high
-
-    @property
-    def widths(self) -> IntArray:
-        return signed_width(self.low, self.high) * self.varies
-
-
-@dataclass(slots=True)
-class Stage:
-    """A convolution or dense layer with what follows it: amounts of units, and where registers would cut it.
-
-    ``live[d]`` are the bits that a register after ``d`` additions of the stage holds.
-    """
-
-    adder_bits: int = 0
-    increment_bits: int = 0
-    gate_bits: int = 0
-    maximum_bits: int = 0
-    widest: int = 0
-    output_bits: int = 0
-    live: list[int] = field(default_factory=list)
-
-    @property
-    def depth(self) -> int:
-        return len(self.live)
-
-    def deeper(self, levels: int, bits: int) -> None:
-        """More additions on the path, with so many bits between them."""
-        self.live += [bits] * levels
-
-
-def count(chip: Network) -> list[Stage]:
-    """Amounts of each convolution and dense layer of a fitted chip.
-
-    Raises
-    ------
-    UnsupportedLayerError
-        For a layer in float, or one that is no convolution, dense, ReLU, pooling or flatten.
-    """
-    edges = _ranges(chip)
-    needed = _needed(chip, edges)
-    stages: list[Stage] = []
-    for index, layer in enumerate(chip.layers):
-        before, after, wanted = edges[index], edges[index + 1], needed[index + 1]
-        match layer:
-            case Conv() | Dense():
-                stages.append(_products(chip, index, before, wanted))
-                _offset(stages[-1], chip, index, after, wanted)
-            case ReLU():
-                _rectified(stages[-1], chip, index, before, wanted)
-            case MaxPool():
-                _pooled(stages[-1], layer, after, wanted)
-    if stages:
-        stages[-1].output_bits = int(wanted.sum()) * _format(chip, -1).width
-    return stages
-
-
-def _ranges(chip: Network) -> list[Ranges]:
-    fixed = chip.formats[0]
-    if fixed is None:
-        raise UnsupportedLayerError(
-            "the model 'constant' counts adders of integers, the network's input is a float; quantise it"
-        )
-    shape = chip.shapes[0]
-    edges = [Ranges(np.full(shape, fixed.minimum, np.int64), np.full(shape, fixed.maximum, np.int64))]
-    for index, layer in enumerate(chip.layers):
-        edges.append(_layer_ranges(chip, index, layer, edges[-1]))
-    return edges
-
-
-def _layer_ranges(chip: Network, index: int, layer: Layer, given: Ranges) -> Ranges:
-    match layer:
-        case Conv() | Dense():
-            low, high = _sum_ranges(chip, index, given)
-            bias = _bias(chip, index)
-            return Ranges(low + bias, high + bias)
-        case ReLU():
-            before = _format(chip, index)
-            return Ranges(_activated(given.low, before, layer), _activated(given.high, before, layer))
-        case MaxPool():
-            return Ranges(_largest(given.low, layer), _largest(given.high, layer))
-        case Flatten():
-            return Ranges(given.low.ravel(), given.high.ravel())
-    raise UnsupportedLayerError(
-        f"layer {layer.name!r} ({type(layer).__name__}) cannot be priced here: the chip takes convolutions "
-        "and dense layers, ReLU, pooling and flatten; move it behind chip_layers"
-    )
-
-
-def _format(chip: Network, edge: int) -> FixedPoint:
-    fixed = chip.formats[edge]
-    assert fixed is not None
-    return fixed
-
-
-def _matrix(chip: Network, index: int) -> IntArray:
-    """Weights ``(products of a sum, units)``; those between groups are 0."""
-    layer = chip.layers[index]
-    assert isinstance(layer, Conv | Dense)
-    if layer.weight is None:
-        raise UnsupportedLayerError(
-            f"layer {layer.name!r} computes in float; the model 'constant' counts adders of integers"
-        )
-    weight = chip.weights[f"{layer.name}.weight"].astype(np.int64)
-    if isinstance(layer, Conv) and layer.groups > 1:
-        part = weight.shape[2]
-        whole = np.zeros((*weight.shape[:2], part * layer.groups, layer.units), np.int64)
-        for group, units in enumerate(np.split(np.arange(layer.units), layer.groups)):
-            whole[:, :, group * part : (group + 1) * part, units] = weight[..., units]
-        weight = whole
-    return weight.reshape(-1, layer.units)
-
-
-def _bias(chip: Network, index: int) -> IntArray:
-    """Biases in the steps of the sums."""
-    layer = chip.layers[index]
-    assert isinstance(layer, Conv | Dense)
-    assert layer.bias is not None
-    codes: IntArray = chip.weights[f"{layer.name}.bias"].astype(np.int64)
-    return codes << (_format(chip, index + 1).fraction_bits - layer.bias.fraction_bits)
-
-
-def _windows(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
-    """What each output pixel sees, ``(*pixels, products)``; 0 on the padding."""
-    if not isinstance(layer, Conv):
-        return values
-    padded = np.pad(values, (*layer.pads(values.shape), (0, 0)))
-    size = (layer.kernel, layer.kernel)
-    seen = sliding_window_view(padded, size, axis=(0, 1))[:: layer.stride, :: layer.stride]
-    return np.moveaxis(seen, 2, -1).reshape(*seen.shape[:2], -1)
-
-
-def _sum_ranges(chip: Network, index: int, given: Ranges) -> tuple[IntArray, IntArray]:
-    matrix, layer = _matrix(chip, index), chip.layers[index]
-    positive, negative = np.maximum(matrix, 0), np.minimum(matrix, 0)
-    low, high = _windows(layer, given.low), _windows(layer, given.high)
-    return low @ positive + high @ negative, high @ positive + low @ negative
-
-
-def _activated(codes: IntArray, before: FixedPoint, layer: ReLU) -> IntArray:
-    """``max(x, 0)`` in the output format, as the interpreter has it; order is kept."""
-    rectified = np.maximum(codes, 0)
-    if layer.output is None:
-        return rectified
-    shift = before.fraction_bits - layer.output.fraction_bits
-    half = (1 << (shift - 1)) if shift > 0 and layer.output.rounding != "truncate" else 0
-    rounded = (rectified + half) >> shift if shift > 0 else rectified << -shift
-    return np.minimum(rounded, layer.output.maximum)
-
-
-def _largest(values: NDArray[Any], layer: MaxPool) -> NDArray[Any]:
-    """Maximum over the windows of a pooling."""
-    size, shape = layer.size, layer.output_shape(values.shape)
-    short = [max(at * size - had, 0) for at, had in zip(shape[:2], values.shape[:2], strict=True)]
-    padded = np.pad(values, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
-    cut = padded[: shape[0] * size, : shape[1] * size]
-    return cut.reshape(shape[0], size, shape[1], size, shape[2]).max(axis=(1, 3))
-
-
-def _needed(chip: Network, edges: list[Ranges]) -> list[Mask]:
-    """Which values of each edge vary and reach an output: the others cost nothing."""
-    wanted = [edges[-1].varies]
-    for index in reversed(range(len(chip.layers))):
-        layer, given = chip.layers[index], edges[index]
-        match layer:
-            case Conv() | Dense():
-                found = _inputs_of(layer, _matrix(chip, index) != 0, wanted[-1], given.low.shape)
-            case MaxPool():
-                found = _spread(wanted[-1], layer, given.low.shape)
-            case _:
-                found = wanted[-1].reshape(given.low.shape)
-        wanted.append(found & given.varies)
-    return wanted[::-1]
-
-
-def _inputs_of(layer: Conv | Dense, used: Mask, wanted: Mask, shape: tuple[int, ...]) -> Mask:
-    """Inputs that a wanted sum has a weight for."""
-    if isinstance(layer, Dense):
-        return (used & wanted).any(axis=1)
-    reached = (wanted[..., None, :] & used).any(axis=-1)  # (rows, columns, products)
-    (top, bottom), (left, right) = layer.pads(shape)
-    found = np.zeros((shape[0] + top + bottom, shape[1] + left + right, shape[2]), bool)
-    for tap in range(layer.kernel**2):
-        i, j = divmod(tap, layer.kernel)
-        rows = slice(i, i + (wanted.shape[0] - 1) * layer.stride + 1, layer.stride)
-        columns = slice(j, j + (wanted.shape[1] - 1) * layer.stride + 1, layer.stride)
-        found[rows, columns] |= reached[..., tap * shape[2] : (tap + 1) * shape[2]]
-    return found[top : top + shape[0], left : left + shape[1]]
-
-
-def _spread(wanted: Mask, layer: MaxPool, shape: tuple[int, ...]) -> Mask:
-    found = np.zeros(shape, bool)
-    grown = wanted.repeat(layer.size, axis=0).repeat(layer.size, axis=1)[: shape[0], : shape[1]]
-    found[: grown.shape[0], : grown.shape[1]] = grown
-    return found
-
-
-def _products(chip: Network, index: int, given: Ranges, wanted: Mask) -> Stage:
-    """Adders of a layer: the graph of each window once, times how often it occurs."""
-    layer, matrix = chip.layers[index], _matrix(chip, index)
-    low, high = (_windows(layer, values).reshape(-1, len(matrix)) for values in (given.low, given.high))
-    units = wanted.reshape(len(low), -1)
-    kinds, numbers = np.unique(np.hstack([low, high, units]), axis=0, return_inverse=True)
-    graphs = [_graph(matrix, *np.split(kind, [len(matrix), 2 * len(matrix)])) for kind in kinds]
-    stage = Stage()
-    depth = max((graph.depth for graph in graphs), default=0)
-    live = np.zeros(depth + 1, np.int64)
-    for graph, times in zip(graphs, np.bincount(numbers.ravel(), minlength=len(graphs)), strict=True):
-        stage.adder_bits += int(times) * graph.bits
-        stage.increment_bits += int(times) * graph.carries
-        live += int(times) * np.pad(graph.live, (0, depth - graph.depth), mode="edge")
-    live += _inputs_live(given, layer, graphs, numbers.ravel(), depth)
-    stage.live = live[:-1].tolist()
-    return stage
-
-
-def _graph(matrix: IntArray, low: IntArray, high: IntArray, units: IntArray) -> Adders:
-    """Adders of one window; inputs that do not vary and sums that nobody needs are left out."""
-    rows = (low < high) & matrix[:, units > 0].any(axis=1)
-    found = adders(matrix[rows][:, units > 0], low[rows], high[rows])
-    reach = np.zeros(len(matrix), np.int64)
-    reach[rows] = found.reach
-    return Adders(found.bits, found.carries, found.count, found.depth, found.live, reach)
-
-
-def _inputs_live(
-    given: Ranges, layer: Layer, graphs: list[Adders], numbers: IntArray, depth: int
-) -> IntArray:
-    """Bits of inputs that are needed after more than ``d`` additions, for ``d`` from 0 to ``depth``."""
-    index = np.arange(given.low.size).reshape(given.low.shape) + 1
-    seen = _windows(layer, index).reshape(len(numbers), -1)  # number of each input, 0 on the padding
-    reach = np.zeros(given.low.size + 1, np.int64)
-    for number, graph in enumerate(graphs):
-        for window in seen[numbers == number]:
-            np.maximum.at(reach, window, graph.reach)
-    widths = given.widths.ravel()
-    return np.array([widths[reach[1:] > level].sum() for level in range(depth + 1)], np.int64)
-
-
-def _offset(stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Mask) -> None:
-    """The bias: a constant is added above its lowest set bit."""
-    bias = np.broadcast_to(_bias(chip, index), wanted.shape)
-    places = np.log2(np.maximum(bias & -bias, 1)).astype(np.int64)
-    added = wanted & (bias != 0)
-    stage.increment_bits += int(np.maximum(sums.widths - places, 0)[added].sum())
-    stage.widest = max(stage.widest, int(sums.widths.max(initial=0)))
-    stage.deeper(int(added.any()), int(sums.widths[wanted].sum()))
-
-
-def _rectified(stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Mask) -> None:
-    """ReLU: a mask where the sum can be negative, rounding, and saturation where it can be too large."""
-    layer, before = chip.layers[index], _format(chip, index)
-    assert isinstance(layer, ReLU)
-    positive = Ranges(np.maximum(sums.low, 0), np.maximum(sums.high, 0))
-    masked = wanted & (sums.low < 0)
-    output = layer.output
-    shift = max(before.fraction_bits - output.fraction_bits, 0) if output else 0
-    rounds = bool(shift) and output is not None and output.rounding != "truncate"
-    kept = np.maximum(positive.widths - max(shift - rounds, 0), 0)
-    stage.gate_bits += int(kept[masked].sum())
-    stage.increment_bits += int(kept[wanted].sum()) * rounds
-    stage.deeper(int(rounds), int(kept[wanted].sum()))
-    if output is None:
-        return
-    whole = Ranges(
-        *(np.maximum((side + (1 << shift >> 1)) >> shift, 0) for side in (positive.low, positive.high))
-    )
-    over = wanted & (whole.high > output.maximum)
-    stage.gate_bits += int(whole.widths[over].sum()) * (output.overflow == "saturate")
-    stage.deeper(int(over.any()), int(whole.widths[wanted].sum()))
-
-
-def _pooled(stage: Stage, layer: MaxPool, after: Ranges, wanted: Mask) -> None:
-    stage.maximum_bits += (layer.size**2 - 1) * int(after.widths[wanted].sum())
-    stage.deeper(
-        ADDITIONS_PER_MAXIMUM * (layer.size**2 - 1), layer.size**2 * int(after.widths[wanted].sum()) // 2
     )
