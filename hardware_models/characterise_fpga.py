@@ -37,8 +37,10 @@ ROUNDINGS: Final = ((8, 3), (12, 5), (16, 8))
 """Bits of an accumulator and of its activation."""
 POOLINGS: Final = (3, 6)
 WORDS: Final = (8, 32)
-CONSTANTS: Final = ((8, 4, 3, 4), (8, 4, 4, 6), (12, 4, 6, 6), (12, 4, 8, 8))
+CONSTANTS: Final = ((16, 4, 3, 4), (32, 2, 4, 6), (32, 4, 6, 6), (64, 2, 8, 8))
 """Inputs, units, bits of a weight, bits of an input."""
+SPREAD: Final = 1.4
+"""Standard deviation of weights times the root of their fan-in, as trained encoders of ECON-T have it."""
 COUNT: Final = 4
 SEED: Final = 20261122
 
@@ -83,13 +85,13 @@ def _module(number: str, top: str, parameters: dict[str, int], amount: float) ->
 
 
 def _constant(inputs: int, units: int, bits: int, width: int, rng: np.random.Generator) -> Unit:
-    """A dense layer of constant weights, drawn evenly; its amount is the model's prior for them."""
+    """A dense layer of constant weights as wide as trained ones; its amount is the model's prior for them."""
     fixed = FixedPoint(0, bits - 1)
     layers = (Dense("d", units, weight=fixed, bias=fixed), ReLU("r"))
     network = Network((inputs,), layers, FixedPoint(1, width - 1, signed=False))
     weights = {
-        "d.weight": rng.integers(fixed.minimum, fixed.maximum + 1, (inputs, units)),
-        "d.bias": rng.integers(fixed.minimum, fixed.maximum + 1, units),
+        "d.weight": fixed.quantise(rng.normal(0, SPREAD / np.sqrt(inputs), (inputs, units))),
+        "d.bias": fixed.quantise(rng.normal(0, 0.1, units)),
     }
     device = Device("xc7", weights="constant", pipelined=False)
     (stage,) = distributed.logic(network.with_weights(weights), device).modules
@@ -100,11 +102,10 @@ def _constant(inputs: int, units: int, bits: int, width: int, rng: np.random.Gen
 
 def luts(unit: Unit, family: str, work: Path) -> float:
     """LUTs of a design."""
-    given = " ".join(f"-set {name} {value}" for name, value in unit.parameters.items())
+    given = " ".join(f"-chparam {name} {value}" for name, value in unit.parameters.items())
     commands = [
-        *(f"read_verilog {name}" for name in unit.files),
-        *([f"chparam {given} {unit.top}"] if given else []),
-        f"hierarchy -check -top {unit.top}",
+        *(f"read_verilog -defer {name}" for name in unit.files),
+        f"hierarchy -check -top {unit.top} {given}",
         SCRIPTS[family].format(top=unit.top),
         "delete */t:$scopeinfo",
         "tee -q -o stat.json stat -json",

@@ -122,7 +122,7 @@ class _Design:
         require_unfolded(work, ConstantModel.name)
         stages = count(chip)
         cuts = np.array([cut for stage in stages for cut in stage.live], np.float64)
-        limit = _additions_per_stage(device)
+        limit = int(_evenly(np.array([float(len(cuts))]), device).item())
         kept = np.zeros(len(cuts))
         kept[limit::limit] = cuts[limit::limit]
         starts = np.cumsum([0, *(stage.depth for stage in stages)])
@@ -174,7 +174,7 @@ class _Design:
             found.depth + 1 + 2 * (work.activations > 0) + ADDITIONS_PER_MAXIMUM * comparisons
         ) * work.present
         held = work.height * work.width * work.channels * work.input_bits + work.sums * found.sum_bits
-        clocked = _cuts(depth, _additions_per_stage(device)) * held
+        clocked = _cuts(depth, _evenly(depth.sum(axis=1), device)) * held
         last = work.present & (np.cumsum(work.present, axis=1) == work.present.sum(axis=1)[:, None])
         clocked = clocked + last * work.outputs * work.activation_bits
         widest = (found.sum_bits * work.present).max(axis=1, initial=0.0)
@@ -199,15 +199,22 @@ class _Design:
     def _path_ns(self, device: Device, pipelined: bool) -> FloatArray:
         """A register, so many additions, and the carry through the widest sum."""
         technology = load(device.technology)
-        additions = np.minimum(self.depth, _additions_per_stage(device)) if pipelined else self.depth
+        additions = _evenly(self.depth, device) if pipelined else self.depth
         voter = 2 * technology.gate_delay * (device.redundancy == "all")
         path: FloatArray = additions * technology.adder_delay + self.widest * technology.carry_delay
         return path + (technology.register_delay + voter) * pipelined
 
 
-def _cuts(depth: FloatArray, limit: int) -> FloatArray:
+def _evenly(depth: FloatArray, device: Device) -> FloatArray:
+    """Additions of each stage: as few stages as the clock allows, then cut evenly, as da4ml retimes them."""
+    stages = np.maximum(np.ceil(depth / _additions_per_stage(device)), 1)
+    evenly: FloatArray = np.maximum(np.ceil(depth / stages), 1)
+    return evenly
+
+
+def _cuts(depth: FloatArray, limit: FloatArray) -> FloatArray:
     """Registers after every ``limit`` additions that fall into each layer, ``(n, m)``; none at the end."""
-    end = np.cumsum(depth, axis=1)
+    end, limit = np.cumsum(depth, axis=1), limit[:, None]
     passed = np.where(end < end[:, -1:], np.floor(end / limit), np.ceil(end / limit) - 1)
     found: FloatArray = np.diff(np.maximum(passed, 0), axis=1, prepend=0.0)
     return found
