@@ -3,8 +3,10 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -65,27 +67,37 @@ def run(
     """
     words = [str(word) for word in command]
     with log.open("w+", encoding="utf-8", errors="replace") as stream:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         try:
-            ended = subprocess.run(
-                words,
-                cwd=cwd,
-                env={**os.environ, **(env or {})},
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                timeout=timeout,
-                check=False,
-            )
+            code = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise ToolTimeoutError(
                 f"{what}: {words[0]} did not end within {timeout:g} s; give it more time"
             ) from error
+        finally:
+            _end(process)
         stream.seek(0)
         printed = stream.read()
-    if ended.returncode:
+    if code:
         tail = "\n".join(printed.splitlines()[-_TAIL_LINES:])
-        raise OutputError(f"{what}: {words[0]} failed ({ended.returncode}); its last lines:\n{tail}")
+        raise OutputError(f"{what}: {words[0]} failed ({code}); its last lines:\n{tail}")
     return printed
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a program that still runs, with what it started."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 class Verilator:

@@ -11,6 +11,7 @@ a matrix of 128 inputs and 16 outputs takes some tenths of a second.
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,35 +143,34 @@ class _Tally:
         made = self.born(low + (low_2 << shift), high + (high_2 << shift), max(first.depth, second.depth) + 1)
         for used in (first, second):
             self.needed_until[used.node] = max(self.needed_until[used.node], made.depth)
-        self._count(first, second, shift, signs, made.width)
+        self._count((first, second), (0, shift), signs, made.width)
         return made
 
-    def _count(self, first: _Term, second: _Term, shift: int, signs: tuple[int, int], width: int) -> None:
-        """Full adders where three bits meet, half adders where two do.
+    def _count(
+        self, operands: tuple[_Term, _Term], shifts: tuple[int, int], signs: tuple[int, int], width: int
+    ) -> None:
+        """Full adders where three bits meet, half adders where two do, of a ripple chain.
 
-        The lowest bits of the first operand pass by, unless it is subtracted. At the first place that both
-        have, no carry comes in. Above the shorter operand is its sign, or a constant. What is above both is a
-        carry alone if neither has a sign.
+        From place to place both operands and the carry vary or are known: below an operand is 0, above it
+        its sign or 0, and one that is subtracted is inverted, with a carry of 1 into the first place. One bit
+        that meets known ones costs nothing, and its carry is known where these are equal.
         """
-        shorter, longer = sorted((first, second), key=lambda term: term.width + shift * (term is second))
-        ends = [term.width + shift * (term is second) for term in (shorter, longer)]
-        self.half += shift * (signs[0] < 0)
-        both = ends[0] - shift
-        if both <= 0 and first.low >= 0:
-            return
-        both = max(both, 0)
-        above = max(min(ends[1], width) - max(ends[0], shift), 0)
-        beyond = max(width - max(ends), 0)
-        self.half += both > 0
-        self.full += max(both - 1, 0)
-        if shorter.low < 0:
-            self.full += above
-        else:
-            self.half += above
-        if shorter.low < 0 and longer.low < 0:
-            self.full += beyond
-        elif shorter.low < 0 or longer.low < 0:
-            self.half += beyond
+        above = [shift + term.width for shift, term in zip(shifts, operands, strict=True)]
+        carry: int | None = int(min(signs) < 0)  # None: it varies
+        changes = sorted({0, *shifts, *above, width})
+        for start, stop in pairwise(place for place in changes if place <= width):
+            known = [
+                int(sign < 0)
+                for term, lowest, end, sign in zip(operands, shifts, above, signs, strict=True)
+                if start < lowest or (start >= end and term.low >= 0)
+            ]
+            if not known:
+                self.full += stop - start - (carry is not None)
+                self.half += carry is not None
+                carry = None
+            elif len(known) == 1 and carry != known[0]:
+                self.half += stop - start - (carry is not None)
+                carry = None
 
     def adders(self, inputs: int, depth: int) -> Adders:
         """All counts; the first terms are the ``inputs``."""

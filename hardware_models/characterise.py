@@ -181,7 +181,6 @@ def _numbers(library: Library) -> tuple[dict[str, float], str]:
         "carry_delay": adder.delay_ns,
         "gate_delay": at(_gate(1), 2).delay_ns,
         "register_delay": at(_registers(1), 1).delay_ns,
-        "_few": few, "_many": many,
         "float_multiplier_area": 0.0,
         "float_multiplier_energy": 0.0,
         "float_adder_area": 0.0,

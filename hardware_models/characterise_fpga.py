@@ -1,8 +1,9 @@
 """Measure an FPGA family's units with Yosys: ``python -m hardware_models.characterise_fpga FAMILY``.
 
 The hand-written modules of ``codesign export --to rtl``, and da4ml's adders of drawn constant matrices, go
-through one fixed script (``SCRIPTS``); a unit's number is the ratio of all LUTs to all amounts. Prints the
-LUTs of each unit and the numbers of ``technology/fpga``; takes some minutes of one core.
+through the script of ``codesign synth`` (``codesign.synthesis.fpga``), with multipliers too narrow for DSP
+blocks. A unit's number is the ratio of all LUTs to all amounts. Prints the LUTs of each unit and the numbers
+of ``technology/fpga``; takes some minutes of one core.
 """
 
 import sys
@@ -19,18 +20,11 @@ from codesign.export import distributed, verilog
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device, Workload
 from codesign.network import Dense, Network, ReLU
-from codesign.synthesis.reports import parse
-from codesign.synthesis.yosys import run_yosys
+from codesign.synthesis import fpga
 from hardware_models.fpga_unrolled import UnrolledModel
 
-__all__ = ["SCRIPTS", "main", "units"]
+__all__ = ["main", "units"]
 
-SCRIPTS: Final = {
-    "xc7": "synth_xilinx -family xc7 -nodsp -nosrl -flatten -noiopad -noclkbuf -top {top}",
-    "xcup": "synth_xilinx -family xcup -nodsp -nosrl -flatten -noiopad -noclkbuf -top {top}",
-    "ecp5": "synth_ecp5 -nodsp -top {top}",
-}
-"""Family to the command of Yosys: LUTs only, as multipliers here are narrower than a DSP block."""
 PRODUCTS: Final = ((1, 4, 4), (1, 6, 6), (1, 8, 8), (4, 4, 4), (4, 8, 4), (4, 4, 8), (9, 4, 4), (9, 6, 6))
 """Taps, bits of an input, bits of a weight."""
 ROUNDINGS: Final = ((8, 3), (12, 5), (16, 8))
@@ -102,16 +96,8 @@ def _constant(inputs: int, units: int, bits: int, width: int, rng: np.random.Gen
 
 def luts(unit: Unit, family: str, work: Path) -> float:
     """LUTs of a design."""
-    given = " ".join(f"-chparam {name} {value}" for name, value in unit.parameters.items())
-    commands = [
-        *(f"read_verilog -defer {name}" for name in unit.files),
-        f"hierarchy -check -top {unit.top} {given}",
-        SCRIPTS[family].format(top=unit.top),
-        "delete */t:$scopeinfo",
-        "tee -q -o stat.json stat -json",
-    ]
-    run_yosys(work, "unit", commands, unit.files, timeout=1800.0)
-    found = parse((work / "stat.json").read_text(encoding="utf-8"), source="stat.json").resources.lut
+    counted = fpga.count_cells(unit.files, work, family, top=unit.top, parameters=unit.parameters)
+    found = counted.resources.lut
     assert found is not None
     return found
 
@@ -119,8 +105,8 @@ def luts(unit: Unit, family: str, work: Path) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the family that is named; print its numbers."""
     (family,) = sys.argv[1:] if arguments is None else arguments
-    if family not in SCRIPTS:
-        raise ConfigError(f"no script for the family {family!r}; there are {', '.join(SCRIPTS)}")
+    if family not in fpga.FAMILIES:
+        raise ConfigError(f"no script for the family {family!r}; there are {', '.join(fpga.FAMILIES)}")
     found: dict[str, list[tuple[float, float]]] = {}
     for unit in units():
         with tempfile.TemporaryDirectory(prefix="codesign-units-") as work:

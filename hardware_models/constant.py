@@ -109,7 +109,7 @@ def _additions_per_stage(device: Device) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Design:
-    """Amounts of every layer ``(n, m)``, additions on the longest path and bits of the widest sum ``(n,)``."""
+    """Amounts of every layer ``(n, m)``; additions on the longest path, bits of the widest sum ``(n,)``."""
 
     work: Workload
     amounts: dict[str, FloatArray]
@@ -238,8 +238,8 @@ def _covers(technology: Technology, device: Device, known: bool) -> str:
     weights = "the network's weights" if known else "weights as trained ones are to be expected (prior)"
     return (
         f"constant weights in adders, {technology.name} at {technology.supply_v} V, redundancy "
-        f"{device.redundancy}, from {weights}: shared adders, bias, activation, pooling, pipeline registers and "
-        "their voters, leakage. Not: layout, wires and their load, clock tree, pads, converter and normaliser, "
-        f"glitches. Not calibrated: sources differ by a factor of {technology.energy_spread:g} in energy and "
-        f"{technology.area_spread:g} in area. Sources: {'; '.join(technology.sources)}."
+        f"{device.redundancy}, from {weights}: shared adders, bias, activation, pooling, pipeline registers "
+        "and their voters, leakage. Not: layout, wires and their load, clock tree, pads, converter and "
+        f"normaliser, glitches. Not calibrated: sources differ by a factor of {technology.energy_spread:g} "
+        f"in energy and {technology.area_spread:g} in area. Sources: {'; '.join(technology.sources)}."
     )

@@ -5,7 +5,7 @@ needs backward, from the outputs; then each convolution's windows and each dense
 Windows that see the same ranges have the same graph. What does not vary, or reaches no output, costs nothing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,9 +13,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from codesign.errors import UnsupportedLayerError
-from codesign.fixedpoint import FixedPoint
+from codesign.fixedpoint import MAX_WIDTH, FixedPoint
 from codesign.network import Conv, Dense, Flatten, Layer, MaxPool, Network, ReLU
-from hardware_models.adders import Adders, adders, signed_width
+from hardware_models.adders import Adders, adders, digits, signed_width
 
 __all__ = ["ADDITIONS_PER_MAXIMUM", "Stage", "count"]
 
@@ -74,7 +74,8 @@ def count(chip: Network) -> list[Stage]:
     Raises
     ------
     UnsupportedLayerError
-        For a layer in float, or one that is no convolution, dense, ReLU, pooling or flatten.
+        For a layer in float, or one that is no convolution, dense, ReLU, pooling or flatten; and for ReLU or
+        pooling in front of all convolutions and dense layers.
     """
     edges = _ranges(chip)
     needed = _needed(chip, edges)
@@ -84,13 +85,18 @@ def count(chip: Network) -> list[Stage]:
         match layer:
             case Conv() | Dense():
                 stages.append(_products(chip, index, before, wanted))
-                _offset(stages[-1], chip, index, after, wanted)
+                _offset(stages[-1], chip, index, before, after, wanted)
+            case ReLU() | MaxPool() if not stages:
+                raise UnsupportedLayerError(
+                    f"layer {layer.name!r} is counted with the convolution or dense layer before it, and "
+                    "there is none; move it behind one"
+                )
             case ReLU():
                 _rectified(stages[-1], chip, index, before, wanted)
             case MaxPool():
                 _pooled(stages[-1], layer, after, wanted)
     if stages:
-        stages[-1].output_bits = int(wanted.sum()) * _format(chip, -1).width
+        stages[-1].output_bits = int(after.widths[wanted].sum())
     return stages
 
 
@@ -114,8 +120,7 @@ def _layer_ranges(chip: Network, index: int, layer: Layer, given: Ranges) -> Ran
             bias = _bias(chip, index)
             return Ranges(low + bias, high + bias)
         case ReLU():
-            before = _format(chip, index)
-            return Ranges(_activated(given.low, before, layer), _activated(given.high, before, layer))
+            return _activated(given, _format(chip, index), layer.output)
         case MaxPool():
             return Ranges(_largest(given.low, layer), _largest(given.high, layer))
         case Flatten():
@@ -170,21 +175,32 @@ def _windows(layer: Layer, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _sum_ranges(chip: Network, index: int, given: Ranges) -> tuple[IntArray, IntArray]:
-    matrix, layer = _matrix(chip, index), chip.layers[index]
-    positive, negative = np.maximum(matrix, 0), np.minimum(matrix, 0)
+    """Ranges as the adders know them: a digit at a time, so that 7 x = 8 x - x reaches from -x to 8 x."""
+    layer, places = chip.layers[index], digits(_matrix(chip, index))
+    weights = 1 << np.arange(places.shape[-1])
+    positive, negative = (np.maximum(side, 0) @ weights for side in (places, -places))
     low, high = _windows(layer, given.low), _windows(layer, given.high)
-    return low @ positive + high @ negative, high @ positive + low @ negative
+    return low @ positive - high @ negative, high @ positive - low @ negative
 
 
-def _activated(codes: IntArray, before: FixedPoint, layer: ReLU) -> IntArray:
-    """``max(x, 0)`` in the output format, as the interpreter has it; order is kept."""
+def _activated(given: Ranges, before: FixedPoint, output: FixedPoint | None) -> Ranges:
+    """``max(x, 0)`` in the output format, as the interpreter has it; order is kept unless it wraps."""
+    low, high = (_rounded(codes, before, output) for codes in (given.low, given.high))
+    if output is None:
+        return Ranges(low, high)
+    if output.overflow == "saturate":
+        return Ranges(np.minimum(low, output.maximum), np.minimum(high, output.maximum))
+    wraps = high > output.maximum
+    return Ranges(np.where(wraps, output.minimum, low), np.where(wraps, output.maximum, high))
+
+
+def _rounded(codes: IntArray, before: FixedPoint, output: FixedPoint | None) -> IntArray:
+    """``max(x, 0)`` with the output's fraction bits, before it saturates or wraps."""
     rectified = np.maximum(codes, 0)
-    if layer.output is None:
+    if output is None:
         return rectified
-    shift = before.fraction_bits - layer.output.fraction_bits
-    half = (1 << (shift - 1)) if shift > 0 and layer.output.rounding != "truncate" else 0
-    rounded = (rectified + half) >> shift if shift > 0 else rectified << -shift
-    return np.asarray(np.minimum(rounded, layer.output.maximum))
+    wide = replace(output, signed=True, integer_bits=MAX_WIDTH - 1 - output.fraction_bits)
+    return wide.requantise(rectified, before.fraction_bits)
 
 
 def _largest(values: NDArray[Any], layer: MaxPool) -> NDArray[Any]:
@@ -270,19 +286,21 @@ def _inputs_live(
     seen = _windows(layer, index).reshape(len(numbers), -1)  # number of each input, 0 on the padding
     reach = np.zeros(given.low.size + 1, np.int64)
     for number, graph in enumerate(graphs):
+        until = np.where(graph.reach > graph.depth, depth + 1, graph.reach)  # an output is needed to the end
         for window in seen[numbers == number]:
-            np.maximum.at(reach, window, graph.reach)
+            np.maximum.at(reach, window, until)
     widths = given.widths.ravel()
     return np.array([widths[reach[1:] > level].sum() for level in range(depth + 1)], np.int64)
 
 
-def _offset(stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Mask) -> None:
-    """The bias: a constant is added above its lowest set bit."""
-    bias = np.broadcast_to(_bias(chip, index), wanted.shape)
+def _offset(stage: Stage, chip: Network, index: int, given: Ranges, sums: Ranges, wanted: Mask) -> None:
+    """The bias and the products of inputs that do not vary: a constant is added above its lowest set bit."""
+    known = _windows(chip.layers[index], np.where(given.varies, 0, given.low))
+    bias = known @ _matrix(chip, index) + _bias(chip, index)
     places = np.log2(np.maximum(bias & -bias, 1)).astype(np.int64)
     added = wanted & (bias != 0)
     stage.increment_bits += int(np.maximum(sums.widths - places, 0)[added].sum())
-    stage.widest = max(stage.widest, int(sums.widths.max(initial=0)))
+    stage.widest = int(sums.widths[wanted].max(initial=0))
     stage.deeper(int(added.any()), int(sums.widths[wanted].sum()))
 
 
@@ -299,13 +317,11 @@ def _rectified(stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Ma
     stage.gate_bits += int(kept[masked].sum())
     stage.increment_bits += int(kept[wanted].sum()) * rounds
     stage.deeper(int(rounds), int(kept[wanted].sum()))
-    if output is None:
+    if output is None or output.overflow == "wrap":
         return
-    whole = Ranges(
-        *(np.maximum((side + (1 << shift >> 1)) >> shift, 0) for side in (positive.low, positive.high))
-    )
+    whole = Ranges(*(_rounded(codes, before, output) for codes in (sums.low, sums.high)))
     over = wanted & (whole.high > output.maximum)
-    stage.gate_bits += int(whole.widths[over].sum()) * (output.overflow == "saturate")
+    stage.gate_bits += int(whole.widths[over].sum())
     stage.deeper(int(over.any()), int(whole.widths[wanted].sum()))
 
 

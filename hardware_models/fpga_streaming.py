@@ -123,10 +123,10 @@ class _Stream:
     """Nodes of the layers; arrays of shape ``(n, m)``, zero or one where a layer does not exist.
 
     ``pe``, ``simd`` as built, ``sums`` and ``groups`` how often each is used for a pixel, ``pixels`` of the
-    output; ``top``, ``left`` zeros in front of the image, ``high``, ``wide`` its size with
-    zeros; ``windowed`` layers have a generator of windows, ``whole`` ones whose
-    windows come in one word, the first complete at word ``first_end``, the last at ``last_end``; ``source``
-    the first layer; ``lanes_in`` values a word of the stream brings.
+    output, ``pool_pixels`` of what is pooled; ``top``, ``left`` zeros in front of the image, ``high``,
+    ``wide`` its size with zeros; ``windowed`` layers have a generator of windows, ``whole`` ones whose
+    windows come in one word, the last with the pixel at ``last_row``, ``last_column``; ``source`` the first
+    layer; ``lanes_in`` values a word of the stream brings.
     """
 
     work: Workload
@@ -145,8 +145,9 @@ class _Stream:
     sums: IntArray
     groups: IntArray
     pixels: IntArray
-    first_end: IntArray
-    last_end: IntArray
+    pool_pixels: IntArray
+    last_row: IntArray
+    last_column: IntArray
 
     @classmethod
     def of(cls, work: Workload, device: Device) -> "_Stream":
@@ -165,7 +166,6 @@ class _Stream:
         pe, simd = _folding(work, pixels, np.where(windowed, high * wide, 0))
         sums, groups = work.fan_in // simd, work.units // pe
         first = (work.kernel - 1) * (wide + 1)
-        last = first + stride * ((down - 1) * wide + across - 1)
         in_parts = pixels * work.kernel**2 + first + 1 <= pixels * sums * groups
         source = here & (np.cumsum(here, axis=1) == 1)
         return cls(
@@ -185,8 +185,9 @@ class _Stream:
             sums=sums,
             groups=groups,
             pixels=pixels,
-            first_end=first,
-            last_end=last,
+            pool_pixels=work.pooled // np.maximum(work.units, 1),
+            last_row=_last(work.kernel, stride, down),
+            last_column=_last(work.kernel, stride, across),
         )
 
     @property
@@ -202,14 +203,10 @@ class _Stream:
         """Pixels of the padded image."""
         return self.high * self.wide
 
-    @property
-    def pool_pixels(self) -> IntArray:
-        return self.work.pooled // np.maximum(self.work.units, 1)
-
     def cycles(self) -> IntArray:
         """Cycles of a frame in the slowest node of each layer, ``(n, m)``."""
         products = self.pixels * self.sums * self.groups
-        window = self.words + (self.whole & (self.last_end == self.words - 1))
+        window = self.words + (self.whole & (self.last_row * self.wide + self.last_column == self.words - 1))
         pooling = np.where(self.work.pooled > 0, self.pixels + self.pool_pixels, 0)
         slowest = np.maximum(products, np.where(self.windowed, window, 0))
         return np.where(self.here, np.maximum(slowest, pooling), 0)
@@ -235,7 +232,8 @@ class _Stream:
     def amounts(self) -> dict[str, FloatArray]:
         """What the nodes are made of, each ``(n, m)``."""
         parts = {**_products(self), **_weights(self), **_thresholds(self), **_windows(self), **_fifos(self)}
-        return {name: np.where(self.here, values, 0).astype(np.float64) for name, values in parts.items()}
+        here = self.here.astype(np.float64)
+        return {name: values * here for name, values in parts.items()}
 
     def resources(self) -> dict[str, FloatArray]:
         """LUTs, flip-flops, DSP blocks and block RAMs of each layer, ``(n, m)``."""
@@ -259,6 +257,12 @@ def _padded(size: IntArray, made: IntArray, stride: IntArray, kernel: IntArray) 
     """Size of an axis with its zeros, and those in front ("same" padding)."""
     zeros = np.maximum((made - 1) * stride + kernel - size, 0)
     return size + zeros, zeros // 2
+
+
+def _last(kernel: IntArray, stride: IntArray, made: IntArray) -> IntArray:
+    """Row or column of the padded image with which the last window ends."""
+    last: IntArray = kernel - 1 + stride * (made - 1)
+    return last
 
 
 def _behind_previous(values: IntArray, here: BoolArray) -> IntArray:
@@ -352,7 +356,7 @@ class _Clock:
 
     def through_windows(self, stream: _Stream, layer: int) -> "_Windows":
         """When the first and last window of a convolution are there."""
-        work, wide = stream.work, np.maximum(stream.wide[:, layer], 1)
+        work, wide = stream.work, stream.wide[:, layer]
         height, width = work.height[:, layer], work.width[:, layer]
         top, left = stream.top[:, layer], stream.left[:, layer]
         image = np.maximum(height * width, 1)
@@ -360,21 +364,22 @@ class _Clock:
         ends = (top + height - 1) * wide + left + width - 1
         early = np.where(stream.source[:, layer], 0, begins)
 
-        def at(word: IntArray) -> FloatArray:
-            row, column = np.divmod(word, wide)
+        def at(row: IntArray, column: IntArray) -> FloatArray:
+            word = row * wide + column
             in_row = np.where((row >= top) & (row < top + height), np.clip(column - left + 1, 0, width), 0)
             pixel = np.minimum(np.clip(row - top, 0, height) * width + in_row, image)
             came = self.first + (self.last - self.first) * (pixel - 1) / np.maximum(image - 1, 1)
             begun = np.maximum(self.first + word - early, np.where(pixel > 0, came, 0))
-            return np.maximum(begun, np.where(word >= ends, self.last + word - ends, 0))
+            found: FloatArray = np.maximum(begun, np.where(word >= ends, self.last + word - ends, 0))
+            return found
 
-        first_end, last_end = stream.first_end[:, layer], stream.last_end[:, layer]
         kernel, channels = work.kernel[:, layer], work.channels[:, layer]
         whole = stream.whole[:, layer]
         lanes = channels * np.where(whole, kernel**2, 1)
         delay = 2 + 2 * stream.padded[:, layer] + (lanes != stream.simd[:, layer]) + ~whole
-        first, last = at(first_end) + delay, at(last_end) + delay
-        begun = at(begins) + delay
+        first = at(kernel - 1, kernel - 1) + delay
+        last = at(stream.last_row[:, layer], stream.last_column[:, layer]) + delay
+        begun = at(top, left) + delay
         in_parts = np.maximum(first, begun + kernel**2 - 1)
         window_words = stream.pixels[:, layer] * kernel**2
         return _Windows(
@@ -506,22 +511,26 @@ def _fifos(stream: _Stream) -> dict[str, IntArray]:
     )
     found: dict[str, IntArray] = {}
     for there, words, width in queues:
-        for name, values in _fifo(words, width, stream.family).items():
-            found[name] = found.get(name, np.zeros_like(values)) + np.where(there, values, 0)
+        for name, values in _fifo(there, words, width, stream.family).items():
+            found[name] = found[name] + values if name in found else values
     return found
 
 
-def _fifo(words: IntArray, width: IntArray, family: Family) -> dict[str, IntArray]:
-    """A FIFO of FINN's ``fifo.sv``: LUTs and block RAMs that hold its words, and bits of its registers."""
-    depth = np.clip(words, SHALLOWEST_FIFO, DEEPEST_FIFO)
-    shifted = (depth <= SHIFT_DEPTH) | ((depth <= NARROW_SHIFT_DEPTH) & (width < NARROW_BITS))
+def _fifo(there: BoolArray, words: IntArray, width: IntArray, family: Family) -> dict[str, IntArray]:
+    """A FIFO of FINN's ``fifo.sv``: LUTs and block RAMs that hold its words, and bits of its registers.
+
+    One that is not there has a depth of 1 and no width, which cost nothing.
+    """
+    depth = np.where(there, np.clip(words, SHALLOWEST_FIFO, DEEPEST_FIFO), 1)
+    width = np.where(there, width, 0)
+    least = depth <= SHIFT_DEPTH
+    shifted = least | ((depth <= NARROW_SHIFT_DEPTH) & (width < NARROW_BITS))
     in_luts = (depth <= LUTRAM_DEPTH) | (width < THIN_BITS)
-    lutram = -(-depth // int(family.lutram_bits))
-    luts = np.select([shifted & (depth <= SHIFT_DEPTH), shifted, in_luts], [1, 3, lutram], default=0)
+    lutram = -(-depth // int(family.lutram_bits)) * in_luts
     return {
-        "fifo_luts": luts * width,
+        "fifo_luts": np.where(least, 1, np.where(shifted, 3, lutram)) * width,
         "fifo_bits": width + 4 * _log2(depth),
-        "fifos": np.ones_like(depth),
+        "fifos": there * 1,
         "memory_fifos": ~shifted * 1,
         "fifo_brams": _where(~(shifted | in_luts), depth, width),
     }
@@ -530,7 +539,7 @@ def _fifo(words: IntArray, width: IntArray, family: Family) -> dict[str, IntArra
 def _where(needed: BoolArray, depth: IntArray, width: IntArray) -> IntArray:
     """Block RAMs, where they are needed."""
     found = np.zeros_like(depth)
-    found[needed] = fpga.memories(depth[needed], np.broadcast_to(width, depth.shape)[needed])
+    found[needed] = fpga.memories(depth[needed], width[needed])
     return found
 
 

@@ -1,29 +1,38 @@
-"""Synthesise the designs of `designs.py`, one fixed script a library; goes on where it was stopped.
+"""Synthesise the designs of `designs.py`, one fixed script a library or family; goes on where it was stopped.
 
-    CODESIGN_LIBERTY=FOLDER python benchmarks/quality/synthesis.py sky130hd [sg13g2 asap7 xc7 ecp5]
+    CODESIGN_LIBERTY=FOLDER python benchmarks/quality/synthesis.py sky130hd sg13g2 asap7
+    python benchmarks/quality/synthesis.py xc7
+    python benchmarks/quality/synthesis.py ecp5
 
 Writes a line a design to benchmarks/results/synthesis-<library>.jsonl: the report, with tool, version, script
-and CPU seconds. `estimates.py` holds the estimators against these; tests need not run this.
+and CPU seconds. Power is of 512 generated wafers, one a clock cycle; of reloadable weights it is computed for
+sky130hd only, for it takes as long as all the rest. `estimates.py` holds the estimators against these; tests
+need not run this. Needs pyosys, and OpenSTA for timing and power.
 """
 
+import argparse
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from designs import Design, load
+import numpy as np
+from designs import SEED, STYLES, Design, load, wafers
 from rich.progress import track
 
 from codesign.errors import CodesignError
 from codesign.export import rtl
 from codesign.hardware import Device, SynthesisReport
-from codesign.synthesis import FAMILIES, find_library, synthesise
+from codesign.synthesis import FAMILIES, find_library, synthesise, synthesise_many
 
 RESULTS = Path(__file__).parents[1] / "results"
 TIMEOUT = 1200.0
+POWER_OF_RELOADABLE = "sky130hd"
 
 
 def reports(to: str) -> dict[tuple[str, str], SynthesisReport]:
@@ -34,38 +43,46 @@ def reports(to: str) -> dict[tuple[str, str], SynthesisReport]:
     return {(str(report.target.weights), report.design): report for report in found}
 
 
-def measured(design: Design, to: str) -> SynthesisReport:
-    library = None if to in FAMILIES else find_library(to)
-    device = Device(to, weights=design.style)  # type: ignore[arg-type]
+def measured(design: Design, to: Sequence[str]) -> dict[str, SynthesisReport]:
+    device = Device(to[0], weights=design.style)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"clock_mhz": device.clock_mhz, "timeout": TIMEOUT}
     with tempfile.TemporaryDirectory(prefix="codesign-bench-") as name:
-        bundle = rtl.write(design.chip, Path(name) / "rtl", device=device)
-        report = synthesise(
-            bundle,
-            Path(name),
-            library=library,
-            family=to if to in FAMILIES else None,
-            clock_mhz=device.clock_mhz,
-            timeout=TIMEOUT,
-            power=library is not None,
-            place=False,
-        )
-    return replace(report, design=design.digest, by_layer={})
+        bundle = rtl.write(design.chip, Path(name) / "rtl", device=device, inputs=wafers())
+        if to[0] in FAMILIES:
+            found = {to[0]: synthesise(bundle, Path(name), family=to[0], **given)}
+        else:
+            power = to if design.style == "constant" else (POWER_OF_RELOADABLE,)
+            libraries = [find_library(each) for each in to]
+            found = synthesise_many(bundle, Path(name), libraries=libraries, power=power, **given)
+    return {to: replace(report, design=design.digest, by_layer={}) for to, report in found.items()}
 
 
-def main(to: str) -> None:
-    known, path = reports(to), RESULTS / f"synthesis-{to}.jsonl"
-    waiting = [each for each in load() if (each.style, each.digest) not in known]
+def main(to: Sequence[str], styles: Sequence[str]) -> None:
+    known = {each: reports(each) for each in to}
+    designs = [design for design in load() if design.style in styles]
+    order = np.random.default_rng(SEED).permutation(len(designs))
+    mixed = [designs[k] for k in order]  # so that what is there when it is stopped is of all sizes
+    mixed.sort(key=lambda design: (design.trained, STYLES.index(design.style)))
+    waiting = {
+        design: [each for each in to if (design.style, design.digest) not in known[each]] for design in mixed
+    }
+    chosen = [design for design in waiting if waiting[design]]
     workers = int(os.environ.get("WORKERS", len(os.sched_getaffinity(0))))
-    with path.open("a") as stream, ThreadPoolExecutor(workers) as pool:
-        started = {pool.submit(measured, design, to): design for design in waiting}
-        for done in track(as_completed(started), to, total=len(started)):
+    wafers()
+    with ThreadPoolExecutor(workers) as pool:
+        started = {pool.submit(measured, design, waiting[design]): design for design in chosen}
+        for done in track(as_completed(started), " ".join(to), total=len(started)):
             try:
-                stream.write(json.dumps(done.result().to_dict()) + "\n")
+                for name, report in done.result().items():
+                    with (RESULTS / f"synthesis-{name}.jsonl").open("a") as stream:
+                        stream.write(json.dumps(report.to_dict()) + "\n")
             except CodesignError as error:
-                print(f"{started[done].digest}: {error}", file=sys.stderr)
-            stream.flush()
+                print(f"{started[done].style} {started[done].digest}: {error}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    for each in sys.argv[1:]:
-        main(each)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("to", nargs="+", help="libraries, or one family")
+    parser.add_argument("--weights", choices=STYLES, nargs="+", default=STYLES)
+    given = parser.parse_args()
+    main(given.to, given.weights)

@@ -2,14 +2,15 @@
 
 Adders are ripple chains of the library's full adder (of gates, where it has none), kept whole through
 optimisation, as a data-path compiler does; a sum of products is one compressor tree of the rows of all its
-products, with a ripple adder behind it. Everything else is mapped by ABC for area. Sums of products with
-reloadable weights stay modules: each distinct one is mapped once, those at the border of an image, whose
-zeros are constants, apart. Everything of constant weights is flat. Copies of triplicated registers are never
-merged.
+products, with a ripple adder behind it. Everything else is mapped by ABC for area. Where ABC finds that an
+operand of a full adder is constant, gates take its place. Sums of products with reloadable weights stay
+modules: each distinct one is mapped once, those at the border of an image, whose zeros are constants, apart.
+Everything of constant weights is flat. Copies of triplicated registers are never merged.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ _REDUCE: Final = """\
 flatten
 opt_clean
 specialise
+hierarchy -top codesign_chip
 opt_hier * @copies %d
 opt_expr
 opt_clean
@@ -81,12 +83,19 @@ opt_clean
 techmap -map full_adders.v
 opt_expr
 opt_clean
+select -set others t:$fa %n
+techmap @others
+opt -fast -nodffe -nosdff
 techmap -map full_adders.v
-opt_expr
-opt_clean
+opt -fast -nodffe -nosdff
+abc -g AND,XOR,MUX -script +strash;map
+opt -fast -nodffe -nosdff
 techmap -map full_adders.v
-opt_expr
-opt_clean
+opt -fast -nodffe -nosdff
+abc -g AND,XOR,MUX -script +strash;ifraig;map
+opt -fast -nodffe -nosdff
+techmap -map full_adders.v
+opt -fast -nodffe -nosdff
 write_rtlil front.il
 """
 _MAP: Final = """\
@@ -98,7 +107,7 @@ opt -fast -nodffe -nosdff
 dfflegalize -cell $_DFF_P_ x
 dfflibmap {liberty} {avoided}
 opt_clean
-abc {liberty} {avoided} -script map.abc
+abc {liberty} {avoided} -script +{abc}
 setundef -zero
 opt_clean -purge
 check -mapped -assert
@@ -201,21 +210,32 @@ def map_cells(front: Path, work: Path, library: Library, clock_mhz: float, *, ti
     MissingToolError, OutputError
         As ``elaborate``.
     """
-    liberty = " ".join(f"-liberty {path}" for path in library.unpacked())
+    links = [_linked(work, number, path) for number, path in enumerate(library.unpacked())]
+    liberty = " ".join(f"-liberty {name}" for name in links)
     avoided = " ".join(f"-dont_use {pattern}" for pattern in _AVOIDED)
     adder = library.full_adder
-    texts = {"map.abc": _ABC.format(period_ps=f"{1e6 / clock_mhz:.0f}"), "cells.v": _black_boxes(library)}
+    texts = {"cells.v": _black_boxes(library)}
+    steps = _ABC.format(period_ps=f"{1e6 / clock_mhz:.0f}").splitlines()
     if adder is not None:
         texts["adder.v"] = _adder_map(adder)
     script = _MAP.format(
-        front=front.resolve(),
+        front=os.path.relpath(front.resolve(), work.resolve()),
         full_adders="techmap -map adder.v" if adder else "# this library has no full adder",
         liberty=liberty,
         avoided=avoided,
+        abc=";".join(steps).replace(" ", ","),  # as Yosys spells a script in one word
     )
     took = run_yosys(work, CELLS, (script + _FLATTEN).splitlines(), texts, timeout=timeout)
     layers = json.loads((work / f"{CELLS}.json").read_text())["instances"]
     return Mapped(work / "area.json", work / NETLIST, layers, took.seconds, took.version)
+
+
+def _linked(work: Path, number: int, path: Path) -> str:
+    """Name of a link to a file, for scripts: a path may have spaces."""
+    link = work / f"library_{number}.lib"
+    link.unlink(missing_ok=True)
+    link.symlink_to(path)
+    return link.name
 
 
 def _black_boxes(library: Library) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,7 +34,7 @@ LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "asap7": ("asap7sc7p5t_*_RVT_TT_nldm_*",),
     }
 )
-"""Names of libraries and, without ``.lib`` or ``.lib.gz``, the files they are: the first pattern that fits."""
+"""Names of libraries to the files they are, without ``.lib`` or ``.lib.gz``: the first pattern that fits."""
 
 _SUFFIXES: Final = (".lib", ".lib.gz")
 _ASAP7_FILES: Final = 5
@@ -254,7 +255,7 @@ def _read(name: str, stamped: tuple[tuple[Path, int], ...]) -> Library:
         _title(titles),
         tuple(path for path, _ in stamped),
         hashed.hexdigest(),
-        float(units["nom_voltage"]),
+        _number(units["nom_voltage"], "the nominal voltage of the library"),
         _unit(units["time_unit"], "s") * 1e9,
         _unit(units["capacitance"], "f") * 1e12,
         _unit(units["leakage_power_unit"], "W") * 1e3,
@@ -265,7 +266,7 @@ def _read(name: str, stamped: tuple[tuple[Path, int], ...]) -> Library:
 def _text(path: Path) -> str:
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ConfigError(f"cannot read the Liberty file {path}: {error}; fetch it anew") from error
     return raw.decode("latin-1")
 
@@ -345,7 +346,7 @@ def _cell(name: str, lines: Sequence[_Line]) -> Cell:
             case "latch" | "statetable":
                 usable = False
             case "cell.area":
-                area = float(value)
+                area = _number(value, f"the area of cell {name}")
             case "cell.dont_use":
                 usable = usable and value.lower() != "true"
             case "pin.direction":
@@ -401,8 +402,15 @@ def _full_adder(cell: Cell) -> FullAdder | None:
 
 
 def _title(titles: Sequence[str]) -> str:
-    common = os.path.commonprefix(list(titles)).rstrip("_-")
+    common = os.path.commonprefix(list(titles)).rstrip("_-")  # noqa: RUF071 -- of letters, not of folders
     return common or "+".join(titles)
+
+
+def _number(words: str, what: str) -> float:
+    try:
+        return float(words)
+    except ValueError:
+        raise ConfigError(f"{what} is a number, got {words!r}") from None
 
 
 _PREFIXES: Final = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15, "a": 1e-18}

@@ -47,7 +47,7 @@ def read_blif(path: Path, library: Library) -> Netlist:
     Raises
     ------
     OutputError
-        For a cell that the library has not.
+        For a cell that the library has not, and what is no cell of a library.
     """
     index = {"$false": FALSE, "$true": TRUE, "$undef": FALSE}
     found: list[Instance] = []
@@ -64,6 +64,8 @@ def read_blif(path: Path, library: Library) -> Netlist:
                     raise OutputError(f"the netlist has a cell {words[1]!r}, which {library.name} has not")
                 pairs = (word.split("=", 1) for word in words[2:])
                 found.append(Instance(words[1], {pin: net(name) for pin, name in pairs}))
+            case ".subckt" | ".latch":
+                raise OutputError(f"the netlist has {' '.join(words[:2])!r}, which is no cell of a library")
             case ".names" if len(words) == 3:
                 aliases[net(words[2])] = net(words[1])
             case ".inputs" | ".outputs":

@@ -88,8 +88,8 @@ def _require_outputs(netlist: Netlist, values: Lanes, expected: NDArray[np.uint8
         wrong += int((found != column).sum())
     if wrong:
         raise OutputError(
-            f"the netlist of cells computes {wrong} of {expected.size} output bits otherwise than the network; "
-            "please report this with the bundle"
+            f"the netlist of cells computes {wrong} of {expected.size} output bits otherwise than the "
+            "network; please report this with the bundle"
         )
 
 
@@ -170,13 +170,13 @@ class _Circuit:
     def settle(self, values: Lanes) -> None:
         """Compute the gates in order of their levels."""
         for group in self._levels:
-            values[group.output] = _computed(group.function, lambda pin, g=group: values[g.pins[pin]])
+            values[group.output] = _computed(group.function, _read(values, group))
 
     def following(self, values: Lanes) -> Lanes:
         """The states after a clock edge."""
         state = np.zeros((self.registers, values.shape[1]), np.uint64)
         for group in self._next:
-            state[group.output] = _computed(group.function, lambda pin, g=group: values[g.pins[pin]])
+            state[group.output] = _computed(group.function, _read(values, group))
         return state
 
     def clock(self, values: Lanes) -> None:
@@ -226,6 +226,10 @@ def _groups(cell: Cell, instances: Sequence[Mapping[str, int]]) -> list[_Group]:
             pins = _pins(used)
             groups.append(_Group(compiled(function), pins, pins[pin]))
     return groups
+
+
+def _read(values: Lanes, group: _Group) -> Callable[[str], Lanes]:
+    return lambda pin: values[group.pins[pin]]
 
 
 def _levelled(groups: Sequence[_Group], nets: int) -> list[_Group]:

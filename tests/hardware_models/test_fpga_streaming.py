@@ -147,7 +147,9 @@ def test_the_slowest_node_is_named_by_its_cycles() -> None:
 
 @given(seeds, st.data())
 @examples
-def test_more_folding_never_costs_more_multipliers_nor_a_shorter_interval(seed: int, data: st.DataObject) -> None:
+def test_more_folding_never_costs_more_multipliers_nor_a_shorter_interval(
+    seed: int, data: st.DataObject
+) -> None:
     rng = np.random.default_rng(seed)
     pe, simd = 2 ** int(rng.integers(1, 5)), 2 ** int(rng.integers(1, 6))
     fewer = data.draw(st.sampled_from([(pe // 2, simd), (pe, simd // 2), (pe // 2, simd // 2)]))

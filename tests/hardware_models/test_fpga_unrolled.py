@@ -31,7 +31,9 @@ def unsigned(bits: int) -> FixedPoint:
     return FixedPoint(1, bits - 1, signed=False, rounding="half_up")
 
 
-def one_dense(weight: int = 3, bits: int = 2, fold: tuple[int, int] | None = None, inputs: int = 4) -> Network:
+def one_dense(
+    weight: int = 3, bits: int = 2, fold: tuple[int, int] | None = None, inputs: int = 4
+) -> Network:
     fixed, folding = FixedPoint(0, weight - 1), Folding(*fold) if fold else None
     layers = (Dense("code", 2, weight=fixed, bias=fixed, folding=folding), ReLU("relu", unsigned(5)))
     return Network((inputs,), layers, unsigned(bits))

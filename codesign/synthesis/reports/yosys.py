@@ -87,10 +87,15 @@ def _top(text: Text, modules: Mapping[str, Any]) -> str:
 def _areas(text: Text, modules: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     if len(modules) == 1:
         return {}
-    return {
-        name.removeprefix("\\"): {"area_um2": text.field(module, "area", float, f"module {name}")}
-        for name, module in modules.items()
-    }
+    return {name.removeprefix("\\"): {"area_um2": _area(text, name, modules[name])} for name in modules}
+
+
+def _area(text: Text, name: str, module: dict[str, Any]) -> float:
+    """Area of a module; Yosys states none of one that holds nothing."""
+    if "area" not in module and not text.field(module, "num_cells", float, name):
+        return 0.0
+    area: float = text.field(module, "area", float, f"module {name}")
+    return area
 
 
 def _resources(text: Text, design: Mapping[str, Any], kinds: Mapping[str, float]) -> Resources:
