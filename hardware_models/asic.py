@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError
 from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.network import Network
+from hardware_models.needs import needed
 from hardware_models.technology import Technology, load
 from hardware_models.units import PREDICTS, copies, costs, estimate, require_unfolded, settled, totals
 
@@ -88,7 +89,7 @@ def _require_covered(work: Workload, device: Device) -> None:
 
 def _amounts(work: Workload, device: Device) -> dict[str, FloatArray]:
     """Amounts of units, each ``(n, m)``; see ``units.AMOUNTS``."""
-    integer, redundancy = ~work.floating, device.redundancy
+    work, integer, redundancy = needed(work), ~work.floating, device.redundancy
     products, activations = work.products * integer, work.activations * integer
     clocked = work.outputs * work.activation_bits * device.pipelined
     stored = work.parameter_bits

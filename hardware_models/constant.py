@@ -19,6 +19,7 @@ from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.hardware.estimate import Basis
 from codesign.network import Network
 from hardware_models.counting import ADDITIONS_PER_MAXIMUM, count
+from hardware_models.needs import needed
 from hardware_models.prior import expected, load_prior
 from hardware_models.technology import Technology, load
 from hardware_models.units import (
@@ -109,7 +110,7 @@ def _additions_per_stage(device: Device) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Design:
-    """Amounts of every layer ``(n, m)``; additions on the longest path, bits of the widest sum ``(n,)``."""
+    """Amounts, additions on the longest path and bits of the widest sum of every layer, each ``(n, m)``."""
 
     work: Workload
     amounts: dict[str, FloatArray]
@@ -136,12 +137,11 @@ class _Design:
             "maximum_bits": [stage.maximum_bits for stage in stages],
         }
         amounts = {name: np.array([values], np.float64) for name, values in found.items()}
-        widest = max((stage.widest for stage in stages), default=0)
         return cls(
             work,
             _with_registers(amounts, clocked[None, :], device),
-            np.array([float(len(cuts))]),
-            np.array([float(widest)]),
+            np.array([[stage.depth for stage in stages]], np.float64),
+            np.array([[stage.widest for stage in stages]], np.float64),
         )
 
     @classmethod
@@ -153,6 +153,7 @@ class _Design:
                 "the model 'constant' counts adders of integers, and a network has layers in float: "
                 "quantise it"
             )
+        whole, work = work, needed(work)
         found = expected(
             load_prior(),
             work.products / np.maximum(work.sums, 1),
@@ -173,12 +174,11 @@ class _Design:
         depth = (
             found.depth + 1 + 2 * (work.activations > 0) + ADDITIONS_PER_MAXIMUM * comparisons
         ) * work.present
-        held = work.height * work.width * work.channels * work.input_bits + work.sums * found.sum_bits
+        held = whole.height * whole.width * whole.channels * work.input_bits + work.sums * found.sum_bits
         clocked = _cuts(depth, _evenly(depth.sum(axis=1), device)) * held
         last = work.present & (np.cumsum(work.present, axis=1) == work.present.sum(axis=1)[:, None])
         clocked = clocked + last * work.outputs * work.activation_bits
-        widest = (found.sum_bits * work.present).max(axis=1, initial=0.0)
-        return cls(work, _with_registers(amounts, clocked, device), depth.sum(axis=1), widest)
+        return cls(whole, _with_registers(amounts, clocked, device), depth, found.sum_bits * work.present)
 
     def layers(self, device: Device) -> Costs:
         return costs(self.work, self.amounts, load(device.technology), device)
@@ -192,17 +192,29 @@ class _Design:
         return {**totals(self.amounts), "critical_path_ns": path}
 
     def _cycles(self, device: Device) -> FloatArray:
-        stages = np.ceil(self.depth / _additions_per_stage(device))
+        stages = np.ceil(self.depth.sum(axis=1) / _additions_per_stage(device))
         there = self.work.present.any(axis=1)
         return np.maximum(stages, 1.0) * there * device.pipelined
 
     def _path_ns(self, device: Device, pipelined: bool) -> FloatArray:
-        """A register, so many additions, and the carry through the widest sum."""
+        """The longest stage: a register, its additions, and in each layer it passes the carry of a sum.
+
+        The sum's lowest bit is there long before its highest, but activation and saturation wait for that.
+        """
         technology = load(device.technology)
-        additions = _evenly(self.depth, device) if pipelined else self.depth
+        total = self.depth.sum(axis=1)
+        limit = _evenly(total, device) if pipelined else np.maximum(total, 1)
+        end = np.cumsum(self.depth, axis=1)
+        longest = np.zeros(len(total))
+        for stage in range(int(np.ceil(total / limit).max(initial=0))):
+            first = stage * limit[:, None]
+            last = first + limit[:, None]
+            inside = np.maximum(np.minimum(end, last) - np.maximum(end - self.depth, first), 0)
+            carries = ((inside > 0) * self.widest).sum(axis=1) * technology.carry_delay
+            longest = np.maximum(longest, inside.sum(axis=1) * technology.adder_delay + carries)
         voter = 2 * technology.gate_delay * (device.redundancy == "all")
-        path: FloatArray = additions * technology.adder_delay + self.widest * technology.carry_delay
-        return path + (technology.register_delay + voter) * pipelined
+        path: FloatArray = longest + (technology.register_delay + voter) * pipelined
+        return path
 
 
 def _evenly(depth: FloatArray, device: Device) -> FloatArray:

@@ -73,7 +73,7 @@ techmap -D LEAST={least} -map narrow.v
 synth_xilinx -family {name} -nosrl -flatten -noiopad -noclkbuf -top {top} -run map_dsp:"""
 _ECP5: Final = """\
 synth_ecp5 -top {top} -run begin:coarse
-proc -latches error
+proc
 flatten
 opt_expr
 opt_clean
