@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from numpy.typing import NDArray
 
 from codesign.errors import CodesignError, ToolTimeoutError
 from codesign.export import rtl
@@ -15,7 +17,7 @@ from codesign.files import write_file
 from codesign.hardware import Device
 from codesign.network import Network
 from codesign.store import Store, Synthesis
-from codesign.synthesis import FAMILIES, Library, find_library, synthesise
+from codesign.synthesis import FAMILIES, Library, find_library, require_tools, synthesise
 
 __all__ = ["Goal", "synthesise_designs"]
 
@@ -70,6 +72,7 @@ def synthesise_designs(
     networks: Mapping[str, Network],
     goal: Goal,
     *,
+    inputs: NDArray[Any] | None = None,
     workers: int = 1,
     again: bool = False,
 ) -> Iterator[Synthesis]:
@@ -86,6 +89,9 @@ def synthesise_designs(
         Whole digests to trained networks.
     goal
         What to synthesise to.
+    inputs
+        Real values ``(n, *input_shape)``, one a clock cycle, that power is of; None: made-up ones of all the
+        input range, which switch more than a task's own.
     workers
         Designs at a time.
     again
@@ -101,12 +107,13 @@ def synthesise_designs(
     library = None if goal.family else find_library(goal.to)
     name = goal.family or (library.name if library else goal.to)
     goal = replace(goal, device=replace(goal.device, technology=name))
+    require_tools(library=library is not None, power=goal.power, place=goal.place)
     known = {each.digest: each for each in store.syntheses() if each.run == goal.label}
     done = {digest: each for digest, each in known.items() if each.status == "ok" or not again}
     yield from (done[digest] for digest in networks if digest in done)
     with ThreadPoolExecutor(workers) as pool:
         waiting = [
-            pool.submit(_synthesised, store.folder, digest, network, goal, library)
+            pool.submit(_synthesised, store.folder, digest, network, goal, library, inputs)
             for digest, network in networks.items()
             if digest not in done
         ]
@@ -121,14 +128,19 @@ def synthesise_designs(
 
 
 def _synthesised(
-    folder: Path, digest: str, network: Network, goal: Goal, library: Library | None
+    folder: Path,
+    digest: str,
+    network: Network,
+    goal: Goal,
+    library: Library | None,
+    inputs: NDArray[Any] | None,
 ) -> Synthesis:
     """One design, with whatever stops it made a status; nothing half written is left where the next looks."""
     place = folder / FOLDER / digest / goal.label
     place.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{goal.label}-", dir=place.parent))
     try:
-        bundle = rtl.write(network, work / "rtl", device=goal.device)
+        bundle = rtl.write(network, work / "rtl", device=goal.device, inputs=inputs)
         report = synthesise(
             bundle,
             work,

@@ -13,8 +13,8 @@ __all__ = ["Evaluation", "Reference", "Status"]
 
 Status = Literal["ok", "infeasible", "diverged", "failed", "lost"]
 """``infeasible``: over a budget; never trained, but where the cost depends on the trained weights.
-``diverged``: the loss was not finite. ``failed``: an error. ``lost``: the worker died. None of them has objective
-values; there are no penalty values."""
+``diverged``: the loss was not finite. ``failed``: an error. ``lost``: the worker died. None of them has
+objective values; there are no penalty values."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,8 +275,10 @@ class Store:
                 return []
             rows = self._connection.execute("SELECT * FROM syntheses ORDER BY run, digest").fetchall()
         return [
-            Synthesis(*row[:4], SynthesisReport.from_dict(json.loads(row[4])) if row[4] else None)
-            for row in rows
+            Synthesis(
+                digest, run, status, reason, SynthesisReport.from_dict(json.loads(report)) if report else None
+            )
+            for digest, run, status, reason, report in rows
         ]
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:

@@ -7,6 +7,7 @@ the export's own modules where it has one. No design is fitted: that is what cal
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from codesign.errors import ConfigError
+from codesign.errors import CodesignError, ConfigError
 from codesign.export.verilog import TOP, module_source
 from codesign.synthesis import asic
 from codesign.synthesis.library import LIBRARIES, Library, find_library
@@ -110,15 +111,16 @@ def measure(
     (work / "unit.v").write_text("\n".join(modules), encoding="ascii")
     asic.elaborate([work / "unit.v"], work, "reloadable", timeout=TIMEOUT_S)
     mapped = asic.map_cells(work / f"{asic.FRONT}.il", work, library, CLOCK_MHZ, timeout=TIMEOUT_S)
-    stated = read(mapped.area).resources.area_um2
-    assert stated is not None
+    stated = read(mapped.area)
+    assert stated.resources.area_um2 is not None
     netlist = read_blif(mapped.netlist, library)
     frames = Frames(inputs, np.zeros((len(inputs), 0), np.uint8), np.zeros(0, np.int64), latency=LATENCY)
     activity = switching(netlist, library, frames)
     watts = power(netlist, library, activity, work, TOP, CLOCK_MHZ, timeout=TIMEOUT_S)
     path = critical_path(netlist, library, work, TOP, CLOCK_MHZ, timeout=TIMEOUT_S).critical_path_ns
-    made = Measured(stated, watts.dynamic_mw / CLOCK_MHZ * 1e3, watts.leakage_mw, path or 0.0)
-    return made, f"Yosys {mapped.version}"
+    energy_pj = watts.dynamic_mw / CLOCK_MHZ * 1e3
+    made = Measured(stated.resources.area_um2, energy_pj, watts.leakage_mw, path or 0.0)
+    return made, f"Yosys {stated.target.version}"
 
 
 LATENCY: Final = 2
@@ -332,4 +334,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except CodesignError as error:
+        sys.exit(f"error: {error}")

@@ -194,7 +194,8 @@ class _Design:
     def _cycles(self, device: Device) -> FloatArray:
         stages = np.ceil(self.depth.sum(axis=1) / _additions_per_stage(device))
         there = self.work.present.any(axis=1)
-        return np.maximum(stages, 1.0) * there * device.pipelined
+        cycles: FloatArray = np.maximum(stages, 1.0) * there * device.pipelined
+        return cycles
 
     def _path_ns(self, device: Device, pipelined: bool) -> FloatArray:
         """The longest stage: a register, its additions, and in each layer it passes the carry of a sum.

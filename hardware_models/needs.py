@@ -60,7 +60,7 @@ def _shrunk(work: Workload) -> dict[str, IntArray]:
 
 
 def _along(work: Workload, sizes: IntArray) -> dict[str, IntArray]:
-    """Along one axis, each ``(n, m)``: needed sums, their taps on the image, needed outputs, and all of each."""
+    """Along one axis, each ``(n, m)``: needed sums, their taps on the image, needed outputs; all of each."""
     found = {
         name: np.ones(work.sums.shape, np.int64)
         for name in ("sums", "taps", "outputs", "all_sums", "all_taps", "all_outputs")
@@ -69,9 +69,8 @@ def _along(work: Workload, sizes: IntArray) -> dict[str, IntArray]:
     place = np.arange(longest)
     wanted = np.ones((len(work), longest), np.bool_)
     for layer in reversed(range(work.sums.shape[1])):
-        here, size, kernel, stride = (
-            values[:, layer, None] for values in (work.present, sizes, work.kernel, work.stride)
-        )
+        here = work.present[:, layer, None]
+        size, kernel, stride = (values[:, layer, None] for values in (sizes, work.kernel, work.stride))
         strides = np.maximum(stride, 1)
         sums = -(-size // strides)
         pool = np.maximum(np.rint(np.sqrt(work.pool_size[:, layer, None])).astype(np.int64), 1)

@@ -57,9 +57,9 @@ def measured(design: Design, to: Sequence[str]) -> dict[str, SynthesisReport]:
     return {to: replace(report, design=design.digest, by_layer={}) for to, report in found.items()}
 
 
-def main(to: Sequence[str], styles: Sequence[str]) -> None:
+def main(to: Sequence[str], styles: Sequence[str], *, trained: bool) -> None:
     known = {each: reports(each) for each in to}
-    designs = [design for design in load() if design.style in styles]
+    designs = [design for design in load() if design.style in styles and (trained or not design.trained)]
     order = np.random.default_rng(SEED).permutation(len(designs))
     mixed = [designs[k] for k in order]  # so that what is there when it is stopped is of all sizes
     mixed.sort(key=lambda design: (design.trained, STYLES.index(design.style)))
@@ -84,5 +84,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("to", nargs="+", help="libraries, or one family")
     parser.add_argument("--weights", choices=STYLES, nargs="+", default=STYLES)
+    parser.add_argument("--drawn", action="store_true", help="leave out the trained designs")
     given = parser.parse_args()
-    main(given.to, given.weights)
+    main(given.to, given.weights, trained=not given.drawn)

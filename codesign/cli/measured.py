@@ -13,6 +13,7 @@ from codesign.cli.commands import (
     _command,
     _device,
     _device_options,
+    _inputs,
     _json_option,
     _print_json,
     cli,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate", "compare", "synth"]
 
+_FRAMES = 1024
+"""Inputs that power is computed from."""
 _GOALS = "sky130hd, sg13g2, asap7, the path of a Liberty file, xc7, xcup or ecp5"
 
 
@@ -86,6 +89,7 @@ def synth(
             study.store,
             networks,
             goal,
+            inputs=_inputs(study, _FRAMES) if goal.power else None,
             workers=options["workers"] or default_workers(),
             again=options["again"],
         )

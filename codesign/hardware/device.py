@@ -202,7 +202,7 @@ def _plain(value: Any) -> Any:
 
 def _equal(name: str, ours: Any, theirs: Any) -> bool:
     if name == "part":  # a utilisation report may leave out the last grade: xczu7ev-ffvc1156-2 of ...-2-e
-        return ours == theirs or ours.startswith(f"{theirs}-") or theirs.startswith(f"{ours}-")
+        return bool(ours == theirs or ours.startswith(f"{theirs}-") or theirs.startswith(f"{ours}-"))
     if isinstance(ours, float) and isinstance(theirs, float):
         return bool(np.isclose(ours, theirs, rtol=1e-3))  # a tool says 5.000 ns of 5.0004
     return bool(ours == theirs)

