@@ -109,7 +109,7 @@ def measure(
     """
     modules = [body, *(module_source(each) for each in MODULES if each in body), *_beneath(body)]
     (work / "unit.v").write_text("\n".join(modules), encoding="ascii")
-    asic.elaborate([work / "unit.v"], work, "reloadable", timeout=TIMEOUT_S)
+    asic.elaborate([work / "unit.v"], work, timeout=TIMEOUT_S)
     mapped = asic.map_cells(work / f"{asic.FRONT}.il", work, library, CLOCK_MHZ, timeout=TIMEOUT_S)
     stated = read(mapped.area)
     assert stated.resources.area_um2 is not None

@@ -6,7 +6,7 @@
 
 Writes a line a design to benchmarks/results/synthesis-<library>.jsonl: the report, with tool, version, script
 and CPU seconds. Power is of 512 generated wafers, one a clock cycle; of reloadable weights it is computed for
-sky130hd only, for it takes as long as all the rest. `estimates.py` holds the estimators against these; tests
+sky130hd and up to 50,000 BOPs only, for it takes as long as all the rest. `estimates.py` holds the estimators against these; tests
 need not run this. Needs pyosys, and OpenSTA for timing and power.
 """
 
@@ -27,12 +27,12 @@ from rich.progress import track
 
 from codesign.errors import CodesignError
 from codesign.export import rtl
-from codesign.hardware import Device, SynthesisReport
+from codesign.hardware import Device, SynthesisReport, Workload
 from codesign.synthesis import FAMILIES, find_library, synthesise, synthesise_many
 
 RESULTS = Path(__file__).parents[1] / "results"
 TIMEOUT = 1200.0
-POWER_OF_RELOADABLE = "sky130hd"
+POWER_OF_RELOADABLE, MOST_BOPS = "sky130hd", 50_000
 
 
 def reports(to: str) -> dict[tuple[str, str], SynthesisReport]:
@@ -51,7 +51,8 @@ def measured(design: Design, to: Sequence[str]) -> dict[str, SynthesisReport]:
         if to[0] in FAMILIES:
             found = {to[0]: synthesise(bundle, Path(name), family=to[0], **given)}
         else:
-            power = to if design.style == "constant" else (POWER_OF_RELOADABLE,)
+            small = Workload.of([design.chip]).bops.sum() <= MOST_BOPS
+            power = to if design.style == "constant" else (POWER_OF_RELOADABLE,) * bool(small)
             libraries = [find_library(each) for each in to]
             found = synthesise_many(bundle, Path(name), libraries=libraries, power=power, **given)
     return {to: replace(report, design=design.digest, by_layer={}) for to, report in found.items()}

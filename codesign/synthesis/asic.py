@@ -5,7 +5,7 @@ optimisation, as a data-path compiler does; a sum of products is one compressor 
 products, with a ripple adder behind it. Everything else is mapped by ABC for area. Where ABC finds that an
 operand of a full adder is constant, gates take its place. Sums of products with reloadable weights stay
 modules: each distinct one is mapped once, those at the border of an image, whose zeros are constants, apart.
-Everything of constant weights is flat. Copies of triplicated registers are never merged.
+All else is flat, so that what nothing reads goes. Copies of triplicated registers are never merged.
 """
 
 import hashlib
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from codesign.hardware.device import WeightStorage
 from codesign.synthesis import driver
 from codesign.synthesis.library import FullAdder, Library
 from codesign.synthesis.yosys import run_yosys, techmap
@@ -50,10 +49,6 @@ setattr -mod -set keep_hierarchy 1 @sums
 setattr -mod -set codesign_sum 1 @sums
 select -set copies *codesign_copy
 """
-_KEEP_LAYERS: Final = """\
-select -set layers codesign_chip/c:* %M
-setattr -mod -set keep_hierarchy 1 @layers
-"""
 _REDUCE: Final = """\
 flatten
 opt_clean
@@ -63,6 +58,7 @@ opt_hier * @copies %d
 opt_expr
 opt_clean
 opt -nodffe -nosdff
+hierarchy -top codesign_chip
 select -set sums t:$mul %m
 techmap -map products.v @sums
 alumacc @sums
@@ -161,13 +157,13 @@ class Mapped:
 
 def digest() -> str:
     """Twelve digits of SHA-256 over everything that the script does."""
-    texts = [_ELABORATE, _KEEP_LAYERS, _REDUCE, _MAP, _FLATTEN, _ABC, *_AVOIDED, _adder_map(_EXAMPLE)]
+    texts = [_ELABORATE, _REDUCE, _MAP, _FLATTEN, _ABC, *_AVOIDED, _adder_map(_EXAMPLE)]
     texts += [techmap(name) for name in TECHMAPS]
     texts.append(Path(driver.__file__).read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
-def elaborate(sources: Sequence[Path], work: Path, weights: WeightStorage, *, timeout: float) -> float:
+def elaborate(sources: Sequence[Path], work: Path, *, timeout: float) -> float:
     """Read Verilog into adders, full adders and gates: ``front.il`` in ``work``, the same for all libraries.
 
     Returns
@@ -183,8 +179,7 @@ def elaborate(sources: Sequence[Path], work: Path, weights: WeightStorage, *, ti
         If Yosys fails or takes too long.
     """
     copies = {f"source_{number}.v": path.read_text(encoding="utf-8") for number, path in enumerate(sources)}
-    script = _ELABORATE.format(sources=" ".join(copies))
-    script += (_KEEP_LAYERS if weights == "reloadable" else "") + _REDUCE
+    script = _ELABORATE.format(sources=" ".join(copies)) + _REDUCE
     texts = copies | {name: techmap(name) for name in TECHMAPS}
     return run_yosys(work, FRONT, script.splitlines(), texts, timeout=timeout).seconds
 

@@ -156,8 +156,7 @@ def synthesise_many(
     require_tools(library=True, power=bool(power))
     found = _open(bundle)
     work.mkdir(parents=True, exist_ok=True)
-    weights = found.device["weights"]
-    front_s = asic.elaborate(found.sources, work, weights, timeout=timeout)
+    front_s = asic.elaborate(found.sources, work, timeout=timeout)
     reports = {}
     for library in libraries:
         place = work if len(libraries) == 1 else work / library.name

@@ -212,7 +212,7 @@ def synthesise(
     report = count_cells(texts, work, family, top="codesign_placed", netlist=True, timeout=timeout)
     routed = _routed(report, work, clock_mhz, timeout=timeout)
     assert routed.resources.ff is not None
-    return replace(routed, resources=replace(routed.resources, ff=routed.resources.ff))
+    return replace(routed, resources=replace(routed.resources, ff=routed.resources.ff - registers))
 
 
 def _registered(verilog: str) -> tuple[str, int]:

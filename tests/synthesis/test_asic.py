@@ -150,7 +150,7 @@ def test_a_register_that_can_be_cleared_never_is(tmp_path: Path) -> None:
     text = "module codesign_chip (input clock, inputs, output reg outputs);\n"
     text += "always @(posedge clock) outputs <= inputs;\nendmodule\n"
     (tmp_path / "chip.v").write_text(text, encoding="ascii")
-    asic.elaborate([tmp_path / "chip.v"], tmp_path, "constant", timeout=100)
+    asic.elaborate([tmp_path / "chip.v"], tmp_path, timeout=100)
     mapped = asic.map_cells(tmp_path / "front.il", tmp_path, library, 100.0, timeout=100)
     (register,) = read_blif(mapped.netlist, library).instances
     assert (register.cell, register.pins["RN"]) == ("dffr_1", 1)
