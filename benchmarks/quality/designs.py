@@ -1,12 +1,13 @@
-"""The designs that estimates are held against: 60 with constant weights, 60 with reloadable ones, some trained.
+"""The designs that estimates are held against: 60 with constant weights, 60 with reloadable, some trained.
 
-Drawn by seed from the ECON-T space (filters, kernels, strides, pooling, dense widths, 3 to 8 bits), as many of
-each size: the logarithm of the bit operations is even between two bounds. Weights are drawn as wide as those
-of trained networks are: normal, a layer's spread times the root of its fan-in log-normal about 1.4 with a
-factor of 1.4 (the designs of `codesign run examples/demo.toml` that learnt something have 0.5 to 3.4). At least
-half of the outputs change over 512 generated wafers, as of all trained designs here, else weights are drawn again:
-a network that answers with constants is none that anybody synthesises. Of each style 20 are held out by seed: no
-fit ever sees them. The trained designs are those of a study, all held out.
+Drawn by seed from the ECON-T space (filters, kernels, strides, pooling, dense widths, 3 to 8 bits), as many
+of each size: the logarithm of the bit operations is even between two bounds. Weights are drawn as wide as
+those of trained networks are: normal, a layer's spread times the root of its fan-in log-normal about 1.4
+with a factor of 1.4 (the designs of `codesign run examples/demo.toml` that learnt something have 0.5 to
+3.4). At least half of the outputs change over 512 generated wafers, as of all trained designs here, else
+weights are drawn again: a network that answers with constants is none that anybody synthesises. Of each
+style 20 are held out by seed: no fit ever sees them. The trained designs are those of a study, all held
+out.
 
     codesign run examples/demo.toml --out runs/demo
     python benchmarks/quality/designs.py runs/demo    # writes benchmarks/results/designs.json.gz

@@ -2,8 +2,9 @@
 
     python benchmarks/quality/econt_chip.py      # writes benchmarks/results/econt-chip.json
 
-Encoder: 8 filters 3x3, stride 2, 16 outputs, 6-bit weights in registers, everything triplicated, 40 MHz, 65 nm. No
-number was fitted to the chip. Published: arXiv:2105.01683 (abstract) and the first author's page of the project.
+Encoder: 8 filters 3x3, stride 2, 16 outputs, 6-bit weights in registers, everything triplicated, 40 MHz, 65
+nm. No number was fitted to the chip. Published: arXiv:2105.01683 (abstract) and the first author's page of
+the project.
 """
 
 import json
@@ -49,11 +50,10 @@ if __name__ == "__main__":
     told = {"published": PUBLISHED, "estimates": ours, "in theirs and not in ours": THEIRS_ONLY}
     (RESULTS / "econt-chip.json").write_text(json.dumps(told, indent=1) + "\n")
     print(f"{'':28}{'area, mm2':>11}{'power, mW':>11}{'energy, nJ':>12}{'latency, ns':>13}")
-    for row in ours:
+    named = {f"this model, redundancy {row['redundancy']}": row for row in ours} | {"published": PUBLISHED}
+    for name, row in named.items():
         print(
-            f"{'this model, redundancy ' + str(row['redundancy']):28}{row['area_mm2']:11.2f}{row['power_mw']:11.1f}"
-            f"{row['energy_nj']:12.2f}{row['latency_ns']:13.0f}"
+            f"{name:28}" + "{area_mm2:11.2f}{power_mw:11.1f}{energy_nj:12.2f}{latency_ns:13.0f}".format(**row)
         )
-    print(f"{'published':28}" + "{area_mm2:11.2f}{power_mw:11.1f}{energy_nj:12.2f}{latency_ns:13.0f}".format(**PUBLISHED))
     for line in THEIRS_ONLY:
         print(f"in theirs and not in ours: {line}")

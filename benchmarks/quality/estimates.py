@@ -2,8 +2,8 @@
 
     python benchmarks/quality/estimates.py      # some seconds; writes benchmarks/results/estimates.json
 
-A calibration is fitted on the designs that are not held out; every figure is of held-out designs, or of trained
-ones, which no fit saw. `docs/hardware-models.md` has the table.
+A calibration is fitted on the designs that are not held out; every figure is of held-out designs, or of
+trained ones, which no fit saw. `docs/hardware-models.md` has the table.
 """
 
 import json
@@ -98,7 +98,8 @@ def judged(technology: str, style: str, basis: str) -> list[dict[str, Any]]:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows in Markdown."""
     lines = [
-        "| technology | weights | known | designs | estimate | quantity | rank corr. | median | 90 % | bias | in 90 % interval |",
+        "| technology | weights | known | designs | estimate | quantity | rank corr. | median | 90 % "
+        "| bias | in 90 % interval |",
         "| --- | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:

@@ -4,10 +4,10 @@
     python benchmarks/quality/synthesis.py xc7
     python benchmarks/quality/synthesis.py ecp5
 
-Writes a line a design to benchmarks/results/synthesis-<library>.jsonl: the report, with tool, version, script
-and CPU seconds. Power is of 512 generated wafers, one a clock cycle; of reloadable weights it is computed for
-sky130hd and up to 50,000 BOPs only, for it takes as long as all the rest. `estimates.py` holds the estimators against these; tests
-need not run this. Needs pyosys, and OpenSTA for timing and power.
+Writes a line a design to benchmarks/results/synthesis-<library>.jsonl: the report, with tool, version,
+script and CPU seconds. Power is of 512 generated wafers, one a clock cycle; of reloadable weights it is
+computed for sky130hd and up to 50,000 BOPs only, for it takes as long as all the rest. `estimates.py` holds
+the estimators against these; tests need not run this. Needs pyosys, and OpenSTA for timing and power.
 """
 
 import argparse
