@@ -19,6 +19,7 @@ module codesign_words #(
   // What is not loaded keeps the voted value.
   always @* begin
     next = words;
+    i = 0;
     if (load_enable) begin
       for (i = 0; i < COUNT; i = i + 1) begin
         if ({{(32-ADDRESS_WIDTH){1'b0}}, load_address} == BASE + i) next[i*WIDTH +: WIDTH] = load_data;
