@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
+from codesign import tools
 from codesign.chain import FORMS, Hop, verify
 from codesign.errors import ConfigError, MissingToolError, NetworkError
-from codesign.export import graph, qonnx, tools
+from codesign.export import graph, qonnx
 from codesign.export.bundle import probes
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device

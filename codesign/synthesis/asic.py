@@ -106,6 +106,7 @@ opt_clean
 abc {liberty} {avoided} -script +{abc}
 setundef -zero
 opt_clean -purge
+hierarchy -top codesign_chip
 check -mapped -assert
 tee -q -o area.json stat -json {liberty}
 instances

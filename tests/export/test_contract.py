@@ -15,7 +15,7 @@ from codesign.errors import MissingToolError, UnsupportedLayerError
 from codesign.export import TARGETS, exporter
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
-from codesign.hardware.estimate import Redundancy
+from codesign.hardware.device import Redundancy
 from codesign.hardware.folding import fold
 from codesign.network import Conv, Dense, Network, ReLU, Thresholds
 from tests.export.designs import DESIGNS

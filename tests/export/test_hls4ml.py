@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from codesign import tools
 from codesign.errors import (
     ConfigError,
     DifferenceError,
@@ -22,7 +23,7 @@ from codesign.errors import (
     OutputError,
     UnsupportedLayerError,
 )
-from codesign.export import exporter, hls4ml, tools
+from codesign.export import exporter, hls4ml
 from codesign.export.bundle import probes
 from codesign.export.hls4ml import check, driver, export, simulate
 from codesign.export.hls4ml.build import layer_list, legal_reuse_factors, precision, strategies
