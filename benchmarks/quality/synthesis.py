@@ -21,8 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from designs import SEED, STYLES, Design, load, wafers
+from designs import STYLES, Design, load, wafers
 from rich.progress import track
 
 from codesign.errors import CodesignError
@@ -51,21 +50,24 @@ def measured(design: Design, to: Sequence[str]) -> dict[str, SynthesisReport]:
         if to[0] in FAMILIES:
             found = {to[0]: synthesise(bundle, Path(name), family=to[0], **given)}
         else:
-            small = Workload.of([design.chip]).bops.sum() <= MOST_BOPS
-            power = to if design.style == "constant" else (POWER_OF_RELOADABLE,) * bool(small)
+            small = _bops(design) <= MOST_BOPS
+            power = to if design.style == "constant" else (POWER_OF_RELOADABLE,) * small
             libraries = [find_library(each) for each in to]
             found = synthesise_many(bundle, Path(name), libraries=libraries, power=power, **given)
     return {to: replace(report, design=design.digest, by_layer={}) for to, report in found.items()}
 
 
+def _bops(design: Design) -> int:
+    return int(Workload.of([design.chip]).bops.sum())
+
+
 def main(to: Sequence[str], styles: Sequence[str], *, trained: bool) -> None:
     known = {each: reports(each) for each in to}
     designs = [design for design in load() if design.style in styles and (trained or not design.trained)]
-    order = np.random.default_rng(SEED).permutation(len(designs))
-    mixed = [designs[k] for k in order]  # so that what is there when it is stopped is of all sizes
-    mixed.sort(key=lambda design: (design.trained, STYLES.index(design.style)))
+    designs.sort(key=lambda each: (each.trained, STYLES.index(each.style), _bops(each)))
     waiting = {
-        design: [each for each in to if (design.style, design.digest) not in known[each]] for design in mixed
+        design: [each for each in to if (design.style, design.digest) not in known[each]]
+        for design in designs
     }
     chosen = [design for design in waiting if waiting[design]]
     workers = int(os.environ.get("WORKERS", len(os.sched_getaffinity(0))))

@@ -100,9 +100,17 @@ def synth(
         _print_json([_synthesis_row(each) for each in rows])
     else:
         print_syntheses(rows, goal.label)
-        click.echo(f"Compare: {_command('compare', Path(folder), '--synth', goal.label)}")
+        model = _model_for(goal)
+        click.echo(f"Compare: {_command('compare', Path(folder), '--synth', goal.label, '--model', model)}")
     if any(each.status != "ok" for each in rows):
         sys.exit(2)
+
+
+def _model_for(goal: "Goal") -> str:
+    """The hardware model that prices what was synthesised."""
+    if goal.family:
+        return "fpga-unrolled"
+    return "constant" if goal.device.weights == "constant" else "asic"
 
 
 def _synthesis_row(synthesis: "Synthesis") -> dict[str, Any]:

@@ -9,9 +9,8 @@ All else is flat, so that what nothing reads goes. Copies of triplicated registe
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -141,8 +140,6 @@ class Mapped:
         File of Yosys' ``stat -json``.
     netlist
         Flat netlist of cells, BLIF.
-    layers
-        Instances in the top to the names of their modules in ``area``.
     seconds
         CPU time of the mapping.
     version
@@ -151,7 +148,6 @@ class Mapped:
 
     area: Path
     netlist: Path
-    layers: Mapping[str, str]
     seconds: float
     version: str
 
@@ -222,8 +218,7 @@ def map_cells(front: Path, work: Path, library: Library, clock_mhz: float, *, ti
         abc=";".join(steps).replace(" ", ","),  # as Yosys spells a script in one word
     )
     took = run_yosys(work, CELLS, (script + _FLATTEN).splitlines(), texts, timeout=timeout)
-    layers = json.loads((work / f"{CELLS}.json").read_text())["instances"]
-    return Mapped(work / "area.json", work / NETLIST, layers, took.seconds, took.version)
+    return Mapped(work / "area.json", work / NETLIST, took.seconds, took.version)
 
 
 def _linked(work: Path, number: int, path: Path) -> str:

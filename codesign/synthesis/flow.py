@@ -255,17 +255,7 @@ def _report(
         resources=resources,
         latency_cycles=found.measured["latency_cycles"],
         initiation_interval=found.measured["initiation_interval"],
-        by_layer=_by_layer(mapped, stat),
         seconds=round(front_s + mapped.seconds, 2),
         script=f"{asic.SCRIPT} {asic.digest()}, library {library.digest[:12]}",
         source=mapped.area.name,
     )
-
-
-def _by_layer(mapped: asic.Mapped, stat: SynthesisReport) -> dict[str, dict[str, float | None]]:
-    """Area of the instances in the top; of a flat design nothing."""
-    return {
-        name: dict(stat.by_layer[kind])
-        for name, kind in sorted(mapped.layers.items())
-        if kind in stat.by_layer
-    }

@@ -194,7 +194,9 @@ def test_a_faster_clock_takes_more_stages_of_fewer_additions(name: str, clock_mh
     depth = sum(stage.depth for stage in count(COUNTED[name].chip))
     levels = max(int(device.period_ns / distributed.ADDER_LEVEL_NS), 1)
     assert slow.latency_cycles == -(-depth // levels) <= fast.latency_cycles
-    assert slow.costs()["critical_path_ns"] >= fast.costs()["critical_path_ns"]
+    widest = max(stage.widest for stage in count(COUNTED[name].chip))
+    carry = widest * load(CHIP.technology).carry_delay  # a shorter stage may lie across one layer more
+    assert fast.costs()["critical_path_ns"] <= slow.costs()["critical_path_ns"] + carry
 
 
 def test_logic_without_registers_has_none_and_takes_its_delay() -> None:
