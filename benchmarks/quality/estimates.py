@@ -1,9 +1,9 @@
 """How good the estimates are: against the syntheses of `synthesis.py`, before and after calibration.
 
-    python benchmarks/quality/estimates.py      # some seconds; writes benchmarks/results/estimates.json
+    python benchmarks/quality/estimates.py      # half a minute; benchmarks/results/estimates.json
 
 A calibration is fitted on the designs that are not held out; every figure is of held-out designs, or of
-trained ones, which no fit saw. `docs/hardware-models.md` has the table.
+trained ones, which no fit saw. A summary goes into `docs/hardware-models.md`.
 """
 
 import json
@@ -23,6 +23,10 @@ from codesign.synthesis import FAMILIES
 
 TECHNOLOGIES = ("sky130hd", "sg13g2", "asap7", "xc7", "ecp5")
 SEED = 0
+FEWEST_TO_FIT, FEWEST_TO_JUDGE = 20, 3
+DOCS = Path(__file__).parents[2] / "docs" / "hardware-models.md"
+BEGIN, END = "<!-- estimates.py writes from here -->", "<!-- to here -->"
+SHOWN = ("area_um2", "critical_path_ns", "power_mw", "lut", "ff")
 
 
 def model_of(technology: str, style: str) -> HardwareModel:
@@ -68,14 +72,15 @@ def judged(technology: str, style: str, basis: str) -> list[dict[str, Any]]:
         "all drawn": [each for each in designs if not each.trained],
     }
     fitted = list(pairs(fitting, known, model, technology, basis))
-    if len(fitted) < 10:
-        return []
-    corrected = CalibratedModel(model, Calibration.fit(fitted, seed=SEED))
+    enough = len(fitted) >= FEWEST_TO_FIT
+    corrected = CalibratedModel(model, Calibration.fit(fitted, seed=SEED)) if enough else None
     rows = []
     for population, chosen in held_out.items():
         for name, each in (("as it is", model), ("calibrated", corrected)):
+            if each is None or (population == "all drawn" and each is corrected):
+                continue
             found = list(pairs(chosen, known, each, technology, basis))
-            if len(found) < 3 or (population == "all drawn" and each is corrected):
+            if len(found) < FEWEST_TO_JUDGE:
                 continue
             first = found[0][1]
             rows.append(
@@ -118,6 +123,37 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """A line a quantity: held-out designs before and after calibration; all drawn where too few to fit."""
+    lines = [
+        "| technology | weights | known | quantity | designs | rank corr. | error: median, 90 % | calibrated "
+        "on | rank corr. | error: median, 90 % | in 90 % interval |",
+        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    at = {tuple(row[key] for key in (*KEYS, "population", "estimate")): row for row in rows}
+    for key in dict.fromkeys(tuple(row[each] for each in KEYS) for row in rows):
+        after = at.get((*key, "held out", "calibrated"))
+        population = "held out" if after else "all drawn"
+        before = at.get((*key, population, "as it is"))
+        for name in SHOWN if before else ():
+            if name not in before["quantities"]:
+                continue
+            plain, better = (row["quantities"][name] if row else None for row in (before, after))
+            cells = [*key, name, f"{plain['designs']} {population}", *_errors(plain)]
+            cells += [f"{after['fitted_on']}", *_errors(better)] if better else ["-"] * 3
+            cells.append(_figure(better["interval_coverage"], "{:.0%}") if better else "-")
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+KEYS = ("technology", "style", "basis")
+
+
+def _errors(found: dict[str, Any]) -> tuple[str, str]:
+    median, p90 = (_figure(found[key], "{:.1%}") for key in ("median_error", "p90_error"))
+    return _figure(found["rank_correlation"], "{:.3f}"), f"{median}, {p90}"
+
+
 def _figure(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
@@ -133,3 +169,5 @@ if __name__ == "__main__":
     ]
     (RESULTS / "estimates.json").write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))
+    before, _, rest = DOCS.read_text(encoding="utf-8").partition(BEGIN)
+    DOCS.write_text(f"{before}{BEGIN}\n\n{summary(rows)}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
