@@ -17,7 +17,16 @@ from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.network import Network
 from hardware_models.needs import needed
 from hardware_models.technology import Technology, load
-from hardware_models.units import PREDICTS, copies, costs, estimate, require_unfolded, settled, totals
+from hardware_models.units import (
+    PREDICTS,
+    copies,
+    costs,
+    estimate,
+    origin,
+    require_unfolded,
+    settled,
+    totals,
+)
 
 __all__ = ["AsicModel"]
 
@@ -185,7 +194,6 @@ def _covers(technology: Technology, device: Device) -> str:
         f"fully parallel datapath with weights in registers, {technology.name} at {technology.supply_v} V, "
         f"redundancy {device.redundancy}: products and their sums, bias, activation, pooling, pipeline and "
         "weight registers, their load selectors, decoders and voters, leakage. Not: layout, wires and their "
-        "load, clock tree, pads, the interface that loads (I2C), converter and normaliser, glitches. Not "
-        f"calibrated: sources differ by a factor of {technology.energy_spread:g} in energy and "
-        f"{technology.area_spread:g} in area. Sources: {'; '.join(technology.sources)}."
+        "load, clock tree, pads, the interface that loads (I2C), converter and normaliser, glitches. "
+        f"{origin(technology)}"
     )

@@ -28,6 +28,7 @@ from hardware_models.units import (
     copies,
     costs,
     estimate,
+    origin,
     require_unfolded,
     settled,
     totals,
@@ -253,6 +254,5 @@ def _covers(technology: Technology, device: Device, known: bool) -> str:
         f"constant weights in adders, {technology.name} at {technology.supply_v} V, redundancy "
         f"{device.redundancy}, from {weights}: shared adders, bias, activation, pooling, pipeline registers "
         "and their voters, leakage. Not: layout, wires and their load, clock tree, pads, converter and "
-        f"normaliser, glitches. Not calibrated: sources differ by a factor of {technology.energy_spread:g} "
-        f"in energy and {technology.area_spread:g} in area. Sources: {'; '.join(technology.sources)}."
+        f"normaliser, glitches. {origin(technology)}"
     )

@@ -13,7 +13,17 @@ from codesign.hardware.estimate import Basis
 from codesign.network import Network
 from hardware_models.technology import Technology
 
-__all__ = ["AMOUNTS", "PREDICTS", "copies", "costs", "estimate", "require_unfolded", "settled", "totals"]
+__all__ = [
+    "AMOUNTS",
+    "PREDICTS",
+    "copies",
+    "costs",
+    "estimate",
+    "origin",
+    "require_unfolded",
+    "settled",
+    "totals",
+]
 
 FloatArray = NDArray[np.float64]
 Amounts = Mapping[str, FloatArray]
@@ -61,6 +71,17 @@ def require_unfolded(work: Workload, model: str) -> None:
             f"layer {name!r} is folded; the model {model!r} has hardware for every product: price "
             "codesign.hardware.folding.unfolded(network)"
         )
+
+
+def origin(technology: Technology) -> str:
+    """Where the numbers are from, and by how much sources differ for the same unit, in words."""
+    differ = (
+        f"Sources differ by a factor of {technology.energy_spread:g} in energy and "
+        f"{technology.area_spread:g} in area. "
+        if max(technology.energy_spread, technology.area_spread) > 1
+        else ""
+    )
+    return f"{differ}Sources: {'; '.join(technology.sources)}."
 
 
 def copies(device: Device, *redundancies: str) -> int:
