@@ -238,11 +238,13 @@ def parity_figure(comparison: Comparison) -> "Figure":
 
     Axes are logarithmic where values range over more than a factor of 5. Intervals are error bars. A design
     whose interval misses the measured value is red; the one that is furthest off has its name. Errors, rank
-    correlation and coverage stand above each panel.
+    correlation and coverage stand above each panel. What is the same of all designs has none.
     """
     from matplotlib.figure import Figure
 
-    quantities = comparison.quantities
+    pairs = {each: {(row.measured, row.predicted) for row in each.rows} for each in comparison.quantities}
+    varied = [each for each, points in pairs.items() if len(points) > 1]
+    quantities = varied or list(comparison.quantities)
     columns = min(len(quantities), PANELS_A_ROW)
     rows = -(-len(quantities) // columns)
     figure = Figure(figsize=(0.4 + 4.4 * columns, 0.6 + 5.0 * rows), layout="constrained")
@@ -285,12 +287,25 @@ def _parity(axes: "Axes", quantity: Quantity, coverage: float | None) -> None:
     axes.scatter(measured[missed], predicted[missed], s=26, color=FRONT, linewidths=0, zorder=3)
     if wide:
         axes.set(xscale="log", yscale="log")
+        _few_ticks(axes)
     axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
     _name_furthest(axes, quantity)
     label = _with_unit(quantity)
     axes.set(xlabel=f"measured {label}", ylabel=f"predicted {label}")
     axes.set_title(_parity_words(quantity, coverage), fontsize=9)
     axes.grid(alpha=0.25)
+
+
+def _few_ticks(axes: "Axes") -> None:
+    """Labels at 1, 2 and 5 of each decade, and none between, which would run into each other."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+        axis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:.3g}")
+        )
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _frame(values: Any, wide: bool) -> tuple[float, float]:
