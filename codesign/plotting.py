@@ -238,13 +238,12 @@ def parity_figure(comparison: Comparison) -> "Figure":
 
     Axes are logarithmic where values range over more than a factor of 5. Intervals are error bars. A design
     whose interval misses the measured value is red; the one that is furthest off has its name. Errors, rank
-    correlation and coverage stand above each panel. What is the same of all designs has none.
+    correlation and coverage stand above each panel. What is one right value of all designs has none.
     """
     from matplotlib.figure import Figure
 
-    pairs = {each: {(row.measured, row.predicted) for row in each.rows} for each in comparison.quantities}
-    varied = [each for each, points in pairs.items() if len(points) > 1]
-    quantities = varied or list(comparison.quantities)
+    telling = [each for each in comparison.quantities if not _is_one_right_value(each)]
+    quantities = telling or list(comparison.quantities)
     columns = min(len(quantities), PANELS_A_ROW)
     rows = -(-len(quantities) // columns)
     figure = Figure(figsize=(0.4 + 4.4 * columns, 0.6 + 5.0 * rows), layout="constrained")
@@ -258,6 +257,12 @@ def parity_figure(comparison: Comparison) -> "Figure":
     maker = f"{common.target.tool} {common.target.version}"
     figure.suptitle(f"{common.model} against {maker}, {common.stage}, {place}", fontsize=11, parse_math=False)
     return figure
+
+
+def _is_one_right_value(quantity: Quantity) -> bool:
+    """Whether all designs have the same value and it is predicted, as an initiation interval of 1."""
+    values = {value for row in quantity.rows for value in (row.measured, row.predicted)}
+    return len(values) == 1
 
 
 def _parity(axes: "Axes", quantity: Quantity, coverage: float | None) -> None:
