@@ -239,7 +239,7 @@ def compared(count: int = 40, **measured: Any) -> Comparison:
 
 
 def test_parity_has_a_panel_a_quantity_with_units_and_errors() -> None:
-    found = compared(power_mw=2.0, leakage_mw=0.1, critical_path_ns=4.0)
+    found = compared(power_mw=2.5, leakage_mw=0.2, critical_path_ns=5.0)
     figure = parity_figure(found)
     names = ["area [um2]", "critical path [ns]", "power [mW]", "leakage [mW]"]
     assert [axes.get_xlabel() for axes in panels(figure)] == [f"measured {name}" for name in names]
@@ -279,3 +279,11 @@ def test_parity_of_one_design_or_equal_values_is_drawn(value: float) -> None:
         low, high = panels(figure)[0].get_xlim()
         assert low < value < high
         png(figure, dpi=50)
+
+
+def test_one_right_value_of_all_designs_has_no_panel() -> None:
+    pairs = linear_pairs(5, noise=0.03)
+    same = [(each, replace(made, latency_cycles=each.latency_cycles)) for each, made in pairs]
+    found = compare(same)
+    assert "latency_cycles" in [quantity.name for quantity in found.quantities]
+    assert [axes.get_xlabel() for axes in panels(parity_figure(found))] == ["measured area [um2]"]
