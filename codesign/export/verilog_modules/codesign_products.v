@@ -35,6 +35,7 @@ module codesign_products #(
 endmodule
 
 // One unit: y = bias * 2**BIAS_SHIFT + sum over t of x[t] * weights[t].
+// verilator lint_off DECLFILENAME
 module codesign_sum #(
     parameter TAPS = 9,
     parameter X_WIDTH = 8,
@@ -74,3 +75,4 @@ module codesign_sum #(
 
   assign y = total;
 endmodule
+// verilator lint_on DECLFILENAME
