@@ -15,6 +15,7 @@ from codesign.errors import ConfigError
 from codesign.hardware import Costs, Device, HardwareEstimate, Target, Workload
 from codesign.network import Network
 from hardware_models import fpga
+from hardware_models.needs import needed
 from hardware_models.technology.fpga import Family, load
 
 __all__ = ["UnrolledModel"]
@@ -106,6 +107,8 @@ def _require_covered(work: Workload, device: Device) -> None:
 def _amounts(work: Workload, device: Device) -> dict[str, FloatArray]:
     """What the design is made of, each ``(n, m)``."""
     _require_covered(work, device)
+    if device.weights == "constant" and not work.folded.any():
+        work = needed(work)  # flat logic: what nothing reads goes
     family, serial = load(device.technology), _serial(work)
     parts = {
         **_multipliers(work, serial, family, constant=device.weights == "constant"),
