@@ -78,8 +78,9 @@ def synthesise_designs(
 ) -> Iterator[Synthesis]:
     """Synthesise designs; each is recorded in the store when it ends, and given back then.
 
-    A design that the store already has for this goal comes back as it is; one that failed or took too long is
-    tried again only if asked. Logs, script and report stay in ``synthesis/<digest>/<goal>`` of the study.
+    A design that the store already has for this goal comes back as it is, but for one whose report lacks the
+    power that is asked for; one that failed or took too long is tried again only if asked.
+    Logs, script and report stay in ``synthesis/<digest>/<goal>`` of the study.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def synthesise_designs(
     goal = replace(goal, device=replace(goal.device, technology=name))
     require_tools(library=library is not None, power=goal.power, place=goal.place)
     known = {each.digest: each for each in store.syntheses() if each.run == goal.label}
-    done = {digest: each for digest, each in known.items() if each.status == "ok" or not again}
+    done = {digest: each for digest, each in known.items() if _answers(each, goal, again=again)}
     yield from (done[digest] for digest in networks if digest in done)
     with ThreadPoolExecutor(workers) as pool:
         waiting = [
@@ -125,6 +126,13 @@ def synthesise_designs(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _answers(known: Synthesis, goal: Goal, *, again: bool) -> bool:
+    """Whether what is recorded need not be done anew: a report without the power that is asked for must."""
+    if known.report is None:
+        return not again
+    return not goal.power or known.report.power_mw is not None
 
 
 def _synthesised(

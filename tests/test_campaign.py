@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,17 @@ def test_what_ended_is_not_done_again_unless_asked(store: Store, monkeypatch: py
     assert again.bundles == []
     assert synthesised(store, again, monkeypatch, again=True) == dict.fromkeys(NETWORKS, "ok")
     assert len(again.bundles) == 1
+
+
+def test_a_report_without_the_power_that_is_asked_for_is_made_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Tool(), Tool()
+    monkeypatch.setattr(campaign, "require_tools", lambda **needs: None)
+    assert set(synthesised(store, first, monkeypatch).values()) == {"ok"}
+    powered = replace(GOAL, power=True)
+    monkeypatch.setattr(campaign, "synthesise", second)
+    assert len(list(synthesise_designs(store, NETWORKS, powered))) == len(second.bundles) == len(NETWORKS)
 
 
 def test_a_stopped_campaign_goes_on_where_it_was(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
