@@ -12,11 +12,16 @@ BIN := .venv/bin
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-deps finn-plus mip onnx-passes
 	touch $@
 
-demo: .venv/.ready
+# The compiled kernels, anew after a change of their source. Without a compiler: a warning, and PyTorch instead.
+.venv/.kernels: .venv/.ready setup.py $(wildcard codesign/native/*.c codesign/native/*.h)
+	@$(BIN)/python setup.py -q build_ext --inplace
+	touch $@
+
+demo: .venv/.kernels
 	@if [ -e runs/demo/study.sqlite ]; then $(BIN)/codesign resume runs/demo; \
 	else $(BIN)/codesign run examples/demo.toml --out runs/demo; fi
 
-test: .venv/.ready
+test: .venv/.kernels
 	$(BIN)/python -m pytest
 
 lint: .venv/.ready
@@ -25,7 +30,7 @@ lint: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.ready
+bench: .venv/.kernels
 	for script in benchmarks/speed/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
