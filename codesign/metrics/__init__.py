@@ -11,7 +11,7 @@ from codesign.metrics.detector import (
     sum_of_squared_differences,
     zero_fraction,
 )
-from codesign.metrics.earth_mover import emd
+from codesign.metrics.earth_mover import emd, emd_gradient
 from codesign.metrics.named import METRICS, Metric
 from codesign.metrics.summary import Summary
 from codesign.metrics.telescoping import telescoping_loss
@@ -22,6 +22,7 @@ __all__ = [
     "Summary",
     "cross_correlation",
     "emd",
+    "emd_gradient",
     "mean_shift",
     "rms_difference",
     "sum_of_squared_differences",

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from codesign.errors import DataError
 from codesign.metrics.trigger_cells import CELLS
 
-__all__ = ["EMPTY_INPUT", "EMPTY_OUTPUT", "RowScore", "score_filled_rows", "score_rows", "shares"]
+__all__ = ["EMPTY_INPUT", "EMPTY_OUTPUT", "RowScore", "charges", "score_filled_rows", "score_rows", "shares"]
 
 RowScore = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 """From two arrays of shape ``(n, bins)`` to one of shape ``(n,)``."""
@@ -29,7 +29,8 @@ def score_rows(score: RowScore, x: ArrayLike, y: ArrayLike, *, bins: int = CELLS
     Parameters
     ----------
     score
-        From two arrays ``(m, bins)`` to ``(m,)``; rows do not see each other.
+        From two arrays ``(m, bins)`` to ``(m,)``; rows do not see each other. It gets float64 in C order,
+        which may be the caller's own memory: it must not write there.
     x, y
         Charges, any unit, shape ``(n, bins)``.
     bins
@@ -45,17 +46,27 @@ def score_rows(score: RowScore, x: ArrayLike, y: ArrayLike, *, bins: int = CELLS
     DataError
         The shapes differ or are not ``(n, bins)``, or a row holds a negative or non-finite number.
     """
+    first, second = charges(x, y, bins=bins)
+    scores = np.empty(len(first))
+    for start in range(0, len(first), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        scores[rows] = score(
+            np.ascontiguousarray(first[rows], np.float64), np.ascontiguousarray(second[rows], np.float64)
+        )
+    return scores
+
+
+def charges(
+    x: ArrayLike, y: ArrayLike, *, bins: int = CELLS
+) -> tuple[NDArray[np.number], NDArray[np.number]]:
+    """Two arrays of wafers, checked as `score_rows` says, of the type they have."""
     first, second = _charges("x", x, bins), _charges("y", y, bins)
     if len(first) != len(second):
         raise DataError(
             f"x has {len(first)} rows and y has {len(second)}; row i of y is scored against row i of x, "
             "so give as many of each"
         )
-    scores = np.empty(len(first))
-    for start in range(0, len(first), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        scores[rows] = score(first[rows].astype(np.float64), second[rows].astype(np.float64))
-    return scores
+    return first, second
 
 
 def score_filled_rows(
@@ -69,17 +80,19 @@ def score_filled_rows(
 
     def with_special_values(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         has_input, has_output = x.any(axis=1), y.any(axis=1)
-        scores = np.where(has_input, EMPTY_OUTPUT, EMPTY_INPUT)
         filled = has_input & has_output
+        if filled.all():
+            return score(x, y)
+        scores = np.where(has_input, EMPTY_OUTPUT, EMPTY_INPUT)
         scores[filled] = score(x[filled], y[filled])
         return scores
 
     return score_rows(with_special_values, x, y, bins=bins)
 
 
-def shares(charges: NDArray[np.float64]) -> NDArray[np.float64]:
+def shares(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divide each row, shape ``(n, bins)``, by its sum, which must not be zero."""
-    return np.asarray(charges / charges.sum(axis=1, keepdims=True))
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
 
 
 def _charges(name: str, values: ArrayLike, bins: int) -> NDArray[np.number]:
@@ -90,9 +103,8 @@ def _charges(name: str, values: ArrayLike, bins: int) -> NDArray[np.number]:
             f"{name} is an array of {array.dtype} of shape {array.shape}; it must hold numbers and have "
             f"shape (n, {bins}), one row per wafer"
         )
-    allowed = (array >= 0) & np.isfinite(array)
-    if not allowed.all():
-        row, cell = np.argwhere(~allowed)[0]
+    if array.size and not (array.min() >= 0 and np.isfinite(array.max())):  # NaN passes through both
+        row, cell = np.argwhere(~((array >= 0) & np.isfinite(array)))[0]
         raise DataError(
             f"{name}[{row}] holds {array[row, cell]} at cell {cell}; charges must be finite and not "
             "negative: drop the row or mend what wrote it"
