@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from codesign.errors import ConfigError
+from codesign.metrics import emd_gradient
 from codesign.metrics.trigger_cells import BLOCKS, CELLS, GROUP_WEIGHTS, GROUPS
 
-__all__ = ["LOSSES", "Loss", "loss_named", "mse", "telescoping"]
+__all__ = ["LOSSES", "Loss", "emd", "loss_named", "mse", "telescoping", "weighted_mse"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -63,7 +65,63 @@ def mse(prediction: Tensor, target: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(prediction, target)
 
 
-LOSSES: Mapping[str, Loss] = MappingProxyType({"telescoping": telescoping, "mse": mse})
+def weighted_mse(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean of ``(a - b)**2 max(a, b)`` over batch and outputs, shapes ``(n, k)``; a scalar.
+
+    The telescoping loss without its sums; the factor is differentiated here too.
+    """
+    excess = prediction - target
+    return (excess * excess * (target + excess.relu())).mean()
+
+
+def emd(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean Earth Mover's Distance of the rows, each normalised to sum 1, in units of one sensor cell.
+
+    Solved exactly in float64 by ``codesign.metrics.emd_gradient``, whatever the type of the prediction. A row
+    without charge counts 0 and has gradient 0; a row with NaN or infinity is NaN. The target has no gradient.
+
+    Parameters
+    ----------
+    prediction, target
+        Shape ``(n, 48)``, charge of each trigger cell in CALQ order, any unit, not negative.
+
+    Returns
+    -------
+    loss
+        Scalar.
+
+    Raises
+    ------
+    DataError
+        A charge is negative.
+    """
+    loss: Tensor = _EarthMover.apply(prediction, target)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _EarthMover(torch.autograd.Function):
+    """Keep the gradient that the solver gives with the distance."""
+
+    @staticmethod
+    def forward(ctx: Any, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean distance over the batch."""
+        y, x = (rows.detach().cpu().numpy().astype(np.float64) for rows in (prediction, target))
+        work, gradient = np.full(len(y), np.nan), np.full(y.shape, np.nan)
+        finite = np.isfinite(y).all(axis=1) & np.isfinite(x).all(axis=1)
+        work[finite], gradient[finite] = emd_gradient(x[finite], y[finite])
+        ctx.save_for_backward(torch.from_numpy(gradient / len(y)).to(prediction))
+        return prediction.new_tensor(work.mean())
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None]:
+        """Scale the gradient that was kept."""
+        (gradient,) = ctx.saved_tensors
+        return outputs[0] * gradient, None
+
+
+LOSSES: Mapping[str, Loss] = MappingProxyType(
+    {"telescoping": telescoping, "mse": mse, "weighted_mse": weighted_mse, "emd": emd}
+)
 
 
 def loss_named(name: str) -> Loss:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from codesign.errors import ConfigError
+from codesign import metrics
+from codesign.errors import ConfigError, DataError
 from codesign.metrics.telescoping import telescoping_loss
-from codesign.training.losses import LOSSES, loss_named, telescoping
+from codesign.training.losses import LOSSES, emd, loss_named, telescoping, weighted_mse
 
 
 def test_telescoping_equals_the_reference_on_each_row() -> None:
@@ -49,5 +50,52 @@ def test_the_maximum_is_differentiated() -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"loss is one of \['mse', 'telescoping'\], got 'emd'"):
-        loss_named("emd")
+    known = r"\['emd', 'mse', 'telescoping', 'weighted_mse'\]"
+    with pytest.raises(ConfigError, match=rf"loss is one of {known}, got 'emx'"):
+        loss_named("emx")
+
+
+def test_weighted_mse_is_its_formula() -> None:
+    prediction, target = torch.tensor([[1.0, 2.0], [0.0, 5.0]]), torch.tensor([[3.0, 0.5], [0.0, 4.0]])
+    expected = (4 * 3 + 2.25 * 2 + 0 + 1 * 5) / 4
+    assert float(weighted_mse(prediction, target)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_factor_of_weighted_mse_is_differentiated() -> None:
+    prediction = torch.full((1, 4), 0.5, requires_grad=True)
+    weighted_mse(prediction, torch.zeros(1, 4)).backward()
+    assert prediction.grad is not None
+    assert prediction.grad.numpy() == pytest.approx(3 * 0.5**2 / 4, rel=1e-6)
+
+
+def test_emd_is_the_mean_of_the_metric() -> None:
+    target, prediction = np.random.default_rng(0).random((2, 9, 48))
+    loss = emd(torch.from_numpy(prediction), torch.from_numpy(target))
+    assert float(loss) == pytest.approx(metrics.emd(target, prediction).mean(), rel=1e-12)
+    single = emd(torch.from_numpy(prediction).float(), torch.from_numpy(target).float())
+    assert single.dtype == torch.float32
+    assert float(single) == pytest.approx(float(loss), rel=1e-6)
+
+
+def test_emd_of_rows_without_charge_is_zero_and_flat() -> None:
+    full = torch.arange(1.0, 49.0).expand(1, 48)
+    empty = torch.zeros(1, 48)
+    prediction = torch.cat([empty, full, full]).requires_grad_()
+    loss = emd(prediction, torch.cat([full, empty, full.flip(1)]))
+    (2 * loss).backward()
+    assert prediction.grad is not None
+    assert loss.item() == pytest.approx(metrics.emd(full.flip(1), full)[0] / 3, rel=1e-6)
+    assert not prediction.grad[:2].any()
+    alone = full.clone().requires_grad_()
+    emd(alone, full.flip(1)).backward()
+    assert alone.grad is not None
+    torch.testing.assert_close(prediction.grad[2:], alone.grad * 2 / 3)
+
+
+def test_emd_shows_a_diverged_prediction_and_refuses_a_negative_one() -> None:
+    prediction, target = torch.ones(2, 48), torch.ones(2, 48)
+    prediction[1, 3] = torch.nan
+    assert torch.isnan(emd(prediction, target))
+    prediction[1, 3] = -1
+    with pytest.raises(DataError, match="must be finite and not negative"):
+        emd(prediction, target)
