@@ -6,14 +6,16 @@ runs the same work on PyTorch and POT, and says so.
 """
 
 import platform
+from itertools import product
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 NATIVE = Path("codesign/native")
+STANDARDS = {"-std=gnu11": ".c", "-std=gnu++17": ".cpp"}
 COMMON = [
-    "-std=gnu11",
+    "-fno-exceptions",
     "-O3",
     "-fno-math-errno",
     "-fno-trapping-math",
@@ -34,13 +36,13 @@ class BuildKernels(build_ext):
         """Compile and link ``ext``; a failure is a warning, since the extension is optional."""
         sets = X86 if platform.machine().lower() in ("x86_64", "amd64") else {"plain": []}
         objects = []
-        for name, flags in sets.items():
+        for (name, flags), (standard, suffix) in product(sets.items(), STANDARDS.items()):
             objects += self.compiler.compile(
-                ext.sources,
+                [source for source in ext.sources if source.endswith(suffix)],
                 output_dir=f"{self.build_temp}/{name}",
                 macros=[("ISA", name), (f"ISA_{name.upper()}", "1")],
                 depends=ext.depends,
-                extra_postargs=[*COMMON, *flags],
+                extra_postargs=[standard, *COMMON, *flags],
             )
         path = Path(self.get_ext_fullpath(ext.name))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,7 @@ setup(
     ext_modules=[
         Extension(
             "codesign.native._kernels",
-            sources=sorted(str(path) for path in NATIVE.glob("*.c")),
+            sources=sorted(str(path) for path in NATIVE.glob("*.c*")),
             depends=[str(path) for path in NATIVE.glob("*.h")],
             optional=True,
         )

@@ -1,7 +1,8 @@
 """Speed of `codesign.metrics.emd` against the reference's loop over `ot.emd2`, in CPU seconds.
 
 Both score the same wafers in the same process, in turn, on one thread; the compiled kernel must be there.
-Fails where the ratio falls below the floor or where the two disagree. Run: ``python benchmarks/speed/emd.py``.
+Fails where the ratio falls below the floor or where the two disagree. Run:
+``python benchmarks/speed/emd.py``.
 """
 
 import sys

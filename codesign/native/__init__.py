@@ -1,4 +1,4 @@
-"""Compiled kernels: training of small networks with 16 samples in the vector lanes, and exact optimal transport.
+"""Compiled kernels: training of small networks with samples in the vector lanes, and exact optimal transport.
 
 One library, built by ``pip install`` where a C compiler is, holds every kernel for several instruction
 sets; the best one that this processor has is taken. Where the library is absent, callers do the same work

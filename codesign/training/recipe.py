@@ -7,9 +7,10 @@ from typing import Any, Final, Literal, Self, get_args
 
 from codesign.errors import ConfigError
 
-__all__ = ["ADAM_BETAS", "ADAM_EPSILON", "QUICK_OUTPUT_BIAS", "Recipe"]
+__all__ = ["ADAM_BETAS", "ADAM_EPSILON", "QUICK_OUTPUT_BIAS", "Engine", "Recipe"]
 
 Schedule = Literal["constant", "cosine"]
+Engine = Literal["torch", "native"]
 
 ADAM_BETAS: Final = (0.9, 0.999)
 """Decay of Adam's first and second moment: the defaults of Keras, with which the study was trained."""
@@ -49,6 +50,9 @@ class Recipe:
         Steps between validations. None: one epoch, but at least 20 times in ``steps``.
     validation_samples
         How many of the validation samples are looked at, the first ones; None: all.
+    engine
+        What computes: ``torch``, or ``native``, the compiled engine, which is for small networks.
+        The two draw other weights and orders from the same seed.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class Recipe:
     patience: int | None = 30
     validate_every: int | None = None
     validation_samples: int | None = None
+    engine: Engine = "torch"
 
     def __post_init__(self) -> None:
         """Reject counts below 1, and rates and biases that are not usable numbers."""
@@ -86,6 +91,8 @@ class Recipe:
             raise ConfigError(f"recipe: learning_rate is above 0, got {self.learning_rate!r}")
         if self.schedule not in get_args(Schedule):
             raise ConfigError(f"recipe: schedule is one of {get_args(Schedule)}, got {self.schedule!r}")
+        if self.engine not in get_args(Engine):
+            raise ConfigError(f"recipe: engine is one of {get_args(Engine)}, got {self.engine!r}")
 
     @classmethod
     def quick(cls, steps: int = 2_000, **changes: Any) -> Self:
@@ -125,8 +132,11 @@ class Recipe:
         return max(1, min(epoch, self.steps // _CHECKS_PER_RUN))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON; of the engine only one that is not torch, as in studies older than it."""
+        values = asdict(self)
+        if self.engine == "torch":
+            del values["engine"]
+        return values
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -1,0 +1,629 @@
+/* Training and inference of small networks: a tile of samples, one in each vector lane, goes through
+ * forward, loss and backward before the next, so that its activations stay in the cache.
+ *
+ * Three kernels do the arithmetic. `gather` computes each output pixel from a list of (input pixel, tap):
+ * convolutions, transposed convolutions, dense layers (one pixel, one tap), and the gradient with respect to
+ * the input of all three, which is the same sum with the lists turned round and the weights transposed.
+ * `weight_gradient` sums products over pairs of pixels and over lanes. The rest is done element by element.
+ *
+ * Rounding is to even, saturation comes first (for whole bounds that is the same), gradients are straight
+ * through: for weights everywhere, for activations strictly inside the range. Comparisons let NaN pass, so
+ * that a diverged fit shows.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "transport.h"
+
+namespace {
+
+constexpr int BLOCK = LANES == 16 ? 16 : 8;
+constexpr int CHAINS = 8;
+constexpr float ALL_INTEGERS_FROM = 8388608.0f;
+
+inline lanes broadcast(float value) { return lanes{} + value; }
+
+inline lanes zero_below(lanes x) { return x <= 0.0f ? lanes{} : x; }
+
+inline lanes round_even(lanes x) {
+    lanes magic = x < 0.0f ? broadcast(-ALL_INTEGERS_FROM) : broadcast(ALL_INTEGERS_FROM);
+    lanes rounded = (x + magic) - magic;
+    return x * x < ALL_INTEGERS_FROM * ALL_INTEGERS_FROM ? rounded : x;
+}
+
+inline float round_even(float x) {
+    float magic = copysignf(ALL_INTEGERS_FROM, x);
+    return fabsf(x) < ALL_INTEGERS_FROM ? (x + magic) - magic : x;
+}
+
+inline float quantised(float x, const Format &format) {
+    float code = x * (1.0f / format.scale);
+    code = code > format.maximum ? format.maximum : code < format.minimum ? format.minimum : code;
+    return round_even(code) * format.scale;
+}
+
+inline lanes quantised(lanes x, const Format &format) {
+    lanes code = x * (1.0f / format.scale);
+    code = code > format.maximum ? broadcast(format.maximum) : code;
+    code = code < format.minimum ? broadcast(format.minimum) : code;
+    return round_even(code) * format.scale;
+}
+
+/* exp(x) by 2^n times a polynomial of degree 6 (Cephes' expf): within two units in the last place. */
+inline lanes exponential(lanes x) {
+    x = x > 88.0f ? broadcast(88.0f) : x;
+    x = x < -87.0f ? broadcast(-87.0f) : x;
+    lanes n = round_even(x * 1.44269504088896341f);
+    x = x - n * 0.693359375f;
+    x = x + n * 2.12194440e-4f;
+    lanes y = broadcast(1.9875691500e-4f);
+    y = y * x + 1.3981999507e-3f;
+    y = y * x + 8.3334519073e-3f;
+    y = y * x + 4.1665795894e-2f;
+    y = y * x + 1.6666665459e-1f;
+    y = y * x + 5.0000001201e-1f;
+    y = y * x * x + x + 1.0f;
+    integers exponent = (__builtin_convertvector(n, integers) + 127) << 23;
+    lanes power;
+    memcpy(&power, &exponent, sizeof power);
+    return y * power;
+}
+
+inline lanes logistic(lanes x) {
+    lanes y = 1.0f / (1.0f + exponential(-x));
+    return x == x ? y : x;
+}
+
+/* out[p][o] = bias[o] + sum over (q, t) listed for p, and over i, of in[q][i] weight[t][i][o]. */
+struct Sum {
+    const Links *links;
+    int32_t pixels, channels_in, channels_out;
+    const float *weight, *bias;
+    const lanes *in;
+    lanes *out;
+};
+
+template <int B, int U>
+inline __attribute__((always_inline)) void gather_block(const Sum &sum, int first) {
+    const int channels_in = sum.channels_in, channels_out = sum.channels_out;
+    for (int p = 0; p < sum.pixels; p++) {
+        lanes total[U][B];
+        for (int o = 0; o < B; o++) {
+            total[0][o] = broadcast(sum.bias ? sum.bias[first + o] : 0.0f);
+            for (int u = 1; u < U; u++) total[u][o] = lanes{};
+        }
+        for (int k = sum.links->start[p]; k < sum.links->start[p + 1]; k++) {
+            const lanes *x = sum.in + (int64_t)sum.links->pixel[k] * channels_in;
+            const float *w = sum.weight + (int64_t)sum.links->tap[k] * channels_in * channels_out + first;
+            int i = 0;
+            for (; i + U <= channels_in; i += U, x += U, w += U * channels_out)
+                for (int u = 0; u < U; u++)
+                    for (int o = 0; o < B; o++) total[u][o] += x[u] * w[u * channels_out + o];
+            if constexpr (U > 1)
+                for (; i < channels_in; i++, x++, w += channels_out)
+                    for (int o = 0; o < B; o++) total[0][o] += *x * w[o];
+        }
+        lanes *y = sum.out + (int64_t)p * channels_out + first;
+        for (int o = 0; o < B; o++) {
+            for (int u = 1; u < U; u++) total[0][o] += total[u][o];
+            y[o] = total[0][o];
+        }
+    }
+}
+
+template <int B>
+void gather_width(const Sum &sum, int first) {
+    constexpr int most = B >= CHAINS ? 1 : CHAINS / B;
+    if (most >= 8 && sum.channels_in >= 8) return gather_block<B, most >= 8 ? 8 : 1>(sum, first);
+    if (most >= 4 && sum.channels_in >= 4) return gather_block<B, most >= 4 ? 4 : 1>(sum, first);
+    if (most >= 2 && sum.channels_in >= 2) return gather_block<B, most >= 2 ? 2 : 1>(sum, first);
+    gather_block<B, 1>(sum, first);
+}
+
+void gather(const Sum &sum) {
+    int first = 0;
+    const int channels = sum.channels_out;
+    if constexpr (BLOCK == 16)
+        for (; first + 16 <= channels; first += 16) gather_width<16>(sum, first);
+    for (; first + 8 <= channels; first += 8) gather_width<8>(sum, first);
+    for (; first + 4 <= channels; first += 4) gather_width<4>(sum, first);
+    for (; first + 2 <= channels; first += 2) gather_width<2>(sum, first);
+    for (; first < channels; first++) gather_width<1>(sum, first);
+}
+
+/* Sum of each of LANES vectors, in the lane of its number. */
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, integers{__VA_ARGS__})
+#endif
+
+inline lanes sums(lanes *v) {
+#if LANES == 16
+    for (int j = 0; j < 8; j++)
+        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
+               SHUFFLE(v[2 * j], v[2 * j + 1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+    for (int j = 0; j < 4; j++)
+        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+               SHUFFLE(v[2 * j], v[2 * j + 1], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    for (int j = 0; j < 2; j++)
+        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +
+               SHUFFLE(v[2 * j], v[2 * j + 1], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    return SHUFFLE(v[0], v[1], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+           SHUFFLE(v[0], v[1], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+#elif LANES == 8
+    for (int j = 0; j < 4; j++)
+        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+               SHUFFLE(v[2 * j], v[2 * j + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    for (int j = 0; j < 2; j++)
+        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
+               SHUFFLE(v[2 * j], v[2 * j + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+    return SHUFFLE(v[0], v[1], 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE(v[0], v[1], 4, 5, 6, 7, 12, 13, 14, 15);
+#else
+    for (int j = 0; j < 2; j++)
+        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 4, 2, 6) + SHUFFLE(v[2 * j], v[2 * j + 1], 1, 5, 3, 7);
+    return SHUFFLE(v[0], v[1], 0, 1, 4, 5) + SHUFFLE(v[0], v[1], 2, 3, 6, 7);
+#endif
+}
+
+/* gradient[t][i][o] += sum over tiles, pairs (q, p) of tap t, and lanes, of in[q][i] error[p][o]. */
+struct Products {
+    const Layer *layer;
+    const lanes *in, *error;
+    int tiles;
+    float *gradient;
+};
+
+template <int I, int O>
+void gradient_block(const Products &products, int tap, int row, int column) {
+    const Layer &layer = *products.layer;
+    const int64_t step_in = (int64_t)layer.pixels_in * layer.channels_in;
+    const int64_t step_out = (int64_t)layer.pixels_out * layer.channels_out;
+    const int from = layer.pairs.start[tap], to = layer.pairs.start[tap + 1];
+    lanes total[I][O] = {};
+    for (int tile = 0; tile < products.tiles; tile++) {
+        const lanes *in = products.in + tile * step_in + row;
+        const lanes *error = products.error + tile * step_out + column;
+        for (int k = from; k < to; k++) {
+            const lanes *x = in + (int64_t)layer.pairs.pixel[k] * layer.channels_in;
+            const lanes *e = error + (int64_t)layer.pairs.tap[k] * layer.channels_out;
+            for (int i = 0; i < I; i++)
+                for (int o = 0; o < O; o++) total[i][o] += x[i] * e[o];
+        }
+    }
+    float *gradient = products.gradient + ((int64_t)tap * layer.channels_in + row) * layer.channels_out + column;
+    lanes flat[(I * O + LANES - 1) / LANES * LANES] = {};
+    for (int j = 0; j < I * O; j++) flat[j] = total[j / O][j % O];
+    for (int start = 0; start < I * O; start += LANES) {
+        lanes found = sums(flat + start);
+        for (int j = start; j < I * O && j < start + LANES; j++)
+            gradient[(int64_t)(j / O) * layer.channels_out + j % O] += found[j - start];
+    }
+}
+
+template <int I>
+void gradient_rows(const Products &products, int tap, int row) {
+    constexpr int widest = LANES == 16 ? (I == 1 ? 16 : I == 2 ? 8 : 4) : (I == 1 ? 8 : 4);
+    const int channels = products.layer->channels_out;
+    int column = 0;
+    if constexpr (widest >= 16)
+        for (; column + 16 <= channels; column += 16) gradient_block<I, 16>(products, tap, row, column);
+    if constexpr (widest >= 8)
+        for (; column + 8 <= channels; column += 8) gradient_block<I, 8>(products, tap, row, column);
+    for (; column + 4 <= channels; column += 4) gradient_block<I, 4>(products, tap, row, column);
+    for (; column + 2 <= channels; column += 2) gradient_block<I, 2>(products, tap, row, column);
+    for (; column < channels; column++) gradient_block<I, 1>(products, tap, row, column);
+}
+
+void weight_gradient(const Products &products) {
+    const Layer &layer = *products.layer;
+    const int rows = layer.channels_in;
+    for (int tap = 0; tap < layer.taps; tap++) {
+        if (layer.pairs.start[tap] == layer.pairs.start[tap + 1]) continue;
+        int row = 0;
+        if (layer.channels_out == 1)
+            for (; row + 8 <= rows; row += 8) gradient_block<8, 1>(products, tap, row, 0);
+        if constexpr (LANES == 16)
+            for (; row + 4 <= rows; row += 4) gradient_rows<4>(products, tap, row);
+        for (; row + 2 <= rows; row += 2) gradient_rows<2>(products, tap, row);
+        for (; row < rows; row++) gradient_rows<1>(products, tap, row);
+    }
+}
+
+void bias_gradient(const Layer &layer, const lanes *error, float *gradient) {
+    for (int o = 0; o < layer.channels_out; o++) {
+        lanes total{};
+        for (int p = 0; p < layer.pixels_out; p++) total += error[(int64_t)p * layer.channels_out + o];
+        float sum = 0;
+        for (int lane = 0; lane < LANES; lane++) sum += total[lane];
+        gradient[o] += sum;
+    }
+}
+
+}  // namespace
+
+/* What belongs to one network: buffers for one tile, weights as the layers use them. */
+struct Engine {
+    const Plan *plan;
+    lanes **value, **error; /* by edge: input, then behind each layer */
+    float *weight, *transposed, *bias; /* at the offsets of the layers' weights and biases */
+    lanes **kept_in, **kept_error; /* by layer: tiles that wait for the weight gradient */
+    int *kept;
+    lanes *target;
+    double *workspace;
+    void *memory;
+};
+
+namespace {
+
+constexpr int TILES_KEPT = 8;
+constexpr int PAIRS_ENOUGH = 12; /* below, a reduction over the lanes for each tile costs too much */
+
+int64_t size_in(const Layer &layer) { return (int64_t)layer.pixels_in * layer.channels_in; }
+
+int64_t size_out(const Layer &layer) { return (int64_t)layer.pixels_out * layer.channels_out; }
+
+bool waits(const Layer &layer) { return layer.kind == AFFINE && layer.pixels_out < PAIRS_ENOUGH; }
+
+bool in_place(const Layer &layer) {
+    return layer.kind == SIGMOID || (layer.kind == RELU && layer.output.scale == 0.0f);
+}
+
+/* Hands out pieces of one block of memory; without a block it only counts. */
+struct Arena {
+    char *base;
+    size_t used;
+    template <typename T>
+    T *take(int64_t count) {
+        size_t start = used;
+        used += (count * sizeof(T) + 63) / 64 * 64;
+        return base ? (T *)(base + start) : nullptr;
+    }
+};
+
+void lay_out(Engine &engine, Arena &arena) {
+    const Plan &plan = *engine.plan;
+    const int layers = plan.layers;
+    auto pointers = [&](int count) { return arena.take<lanes *>(count); };
+    engine.value = pointers(layers + 1);
+    engine.error = pointers(layers + 1);
+    engine.kept_in = pointers(layers);
+    engine.kept_error = pointers(layers);
+    engine.kept = arena.take<int>(layers);
+    engine.weight = arena.take<float>(plan.parameters);
+    engine.transposed = arena.take<float>(plan.parameters);
+    engine.bias = arena.take<float>(plan.parameters);
+    engine.target = arena.take<lanes>(plan.loss.outputs);
+    engine.workspace = arena.take<double>(transport_workspace(plan.loss.outputs));
+    lanes *value = arena.take<lanes>(plan.inputs), *error = arena.take<lanes>(plan.inputs);
+    for (int index = 0; index <= layers; index++) {
+        if (index > 0) {
+            const Layer &layer = plan.layer[index - 1];
+            if (!in_place(layer)) value = arena.take<lanes>(size_out(layer));
+            if (layer.kind != RELU && layer.kind != SIGMOID) error = arena.take<lanes>(size_out(layer));
+        }
+        if (arena.base) engine.value[index] = value, engine.error[index] = error;
+    }
+    for (int index = 0; index < layers; index++) {
+        const Layer &layer = plan.layer[index];
+        lanes *in = arena.take<lanes>(waits(layer) ? TILES_KEPT * size_in(layer) : 0);
+        lanes *out = arena.take<lanes>(waits(layer) ? TILES_KEPT * size_out(layer) : 0);
+        if (arena.base) engine.kept_in[index] = in, engine.kept_error[index] = out;
+    }
+}
+
+/* Weights and biases as the layers use them: rounded where they have a format. */
+void prepare(Engine &engine, const float *parameters, bool backward) {
+    const Plan &plan = *engine.plan;
+    for (int index = 0; index < plan.layers; index++) {
+        const Layer &layer = plan.layer[index];
+        if (layer.kind != AFFINE) continue;
+        const int64_t block = (int64_t)layer.channels_in * layer.channels_out, count = layer.taps * block;
+        float *weight = engine.weight + layer.weight, *bias = engine.bias + layer.bias;
+        const float *raw = parameters + layer.weight, *raw_bias = parameters + layer.bias;
+        if (layer.weight_format.scale == 0.0f) {
+            memcpy(weight, raw, count * sizeof(float));
+            memcpy(bias, raw_bias, layer.channels_out * sizeof(float));
+        } else {
+            for (int64_t j = 0; j < count; j++) weight[j] = quantised(raw[j], layer.weight_format);
+            for (int o = 0; o < layer.channels_out; o++)
+                bias[o] = quantised(raw_bias[o], layer.bias_format) + layer.bias_offset;
+        }
+        if (!backward || index == 0) continue;
+        float *turned = engine.transposed + layer.weight;
+        for (int tap = 0; tap < layer.taps; tap++)
+            for (int i = 0; i < layer.channels_in; i++)
+                for (int o = 0; o < layer.channels_out; o++)
+                    turned[tap * block + (int64_t)o * layer.channels_in + i] =
+                        weight[tap * block + (int64_t)i * layer.channels_out + o];
+    }
+}
+
+/* Rows of a matrix into lanes; lanes without a row repeat the first. */
+void load(lanes *out, const float *matrix, int64_t columns, const int64_t *rows, int count) {
+    const float *row[LANES];
+    for (int lane = 0; lane < LANES; lane++) row[lane] = matrix + rows[lane < count ? lane : 0] * columns;
+    float *flat = (float *)out;
+    for (int64_t column = 0; column < columns; column++)
+        for (int lane = 0; lane < LANES; lane++) flat[column * LANES + lane] = row[lane][column];
+}
+
+void load_inputs(Engine &engine, const float *inputs, const int64_t *rows, int count) {
+    const Plan &plan = *engine.plan;
+    load(engine.value[0], inputs, plan.inputs, rows, count);
+    if (plan.input_format.scale != 0.0f)
+        for (int j = 0; j < plan.inputs; j++)
+            engine.value[0][j] = quantised(engine.value[0][j], plan.input_format);
+}
+
+void pool(const Layer &layer, const lanes *in, lanes *out) {
+    const int channels = layer.channels_in;
+    for (int p = 0; p < layer.pixels_out; p++)
+        for (int c = 0; c < channels; c++) {
+            int k = layer.links.start[p];
+            lanes best = in[(int64_t)layer.links.pixel[k] * channels + c];
+            for (k++; k < layer.links.start[p + 1]; k++) {
+                lanes x = in[(int64_t)layer.links.pixel[k] * channels + c];
+                best = (x > best) | (x != x) ? x : best;
+            }
+            out[(int64_t)p * channels + c] = best;
+        }
+}
+
+/* The first of equal values gets the gradient, as in PyTorch. */
+void pool_backward(const Layer &layer, const lanes *in, const lanes *out, const lanes *error, lanes *back) {
+    const int channels = layer.channels_in;
+    for (int p = 0; p < layer.pixels_out; p++)
+        for (int c = 0; c < channels; c++) {
+            lanes best = out[(int64_t)p * channels + c], left = error[(int64_t)p * channels + c];
+            for (int k = layer.links.start[p]; k < layer.links.start[p + 1]; k++) {
+                int64_t place = (int64_t)layer.links.pixel[k] * channels + c;
+                integers here = in[place] == best;
+                back[place] = here ? left : lanes{};
+                left = here ? lanes{} : left;
+            }
+        }
+}
+
+void upsample(const Layer &layer, const lanes *in, lanes *out) {
+    for (int p = 0; p < layer.pixels_out; p++)
+        memcpy(out + (int64_t)p * layer.channels_in,
+               in + (int64_t)layer.links.pixel[layer.links.start[p]] * layer.channels_in,
+               layer.channels_in * sizeof(lanes));
+}
+
+void upsample_backward(const Layer &layer, const lanes *error, lanes *back) {
+    for (int q = 0; q < layer.pixels_in; q++)
+        for (int c = 0; c < layer.channels_in; c++) {
+            lanes total{};
+            for (int k = layer.back.start[q]; k < layer.back.start[q + 1]; k++)
+                total += error[(int64_t)layer.back.pixel[k] * layer.channels_in + c];
+            back[(int64_t)q * layer.channels_in + c] = total;
+        }
+}
+
+void forward_layer(Engine &engine, int index) {
+    const Layer &layer = engine.plan->layer[index];
+    const lanes *in = engine.value[index];
+    lanes *out = engine.value[index + 1];
+    const int64_t size = size_out(layer);
+    switch (layer.kind) {
+    case AFFINE:
+        gather({&layer.links, layer.pixels_out, layer.channels_in, layer.channels_out,
+                engine.weight + layer.weight, engine.bias + layer.bias, in, out});
+        break;
+    case RELU:
+        if (layer.output.scale == 0.0f)
+            for (int64_t j = 0; j < size; j++) out[j] = zero_below(in[j]);
+        else
+            for (int64_t j = 0; j < size; j++) out[j] = quantised(in[j], layer.output);
+        break;
+    case SIGMOID:
+        for (int64_t j = 0; j < size; j++) out[j] = logistic(in[j]);
+        break;
+    case POOL: pool(layer, in, out); break;
+    case UPSAMPLE: upsample(layer, in, out); break;
+    }
+}
+
+void affine_backward(Engine &engine, int index, float *gradient) {
+    const Layer &layer = engine.plan->layer[index];
+    const lanes *in = engine.value[index], *error = engine.error[index + 1];
+    bias_gradient(layer, error, gradient + layer.bias);
+    if (!waits(layer)) {
+        weight_gradient({&layer, in, error, 1, gradient + layer.weight});
+    } else {
+        int &kept = engine.kept[index];
+        memcpy(engine.kept_in[index] + kept * size_in(layer), in, size_in(layer) * sizeof(lanes));
+        memcpy(engine.kept_error[index] + kept * size_out(layer), error, size_out(layer) * sizeof(lanes));
+        if (++kept == TILES_KEPT) {
+            weight_gradient({&layer, engine.kept_in[index], engine.kept_error[index], kept,
+                             gradient + layer.weight});
+            kept = 0;
+        }
+    }
+    if (index > 0)
+        gather({&layer.back, layer.pixels_in, layer.channels_out, layer.channels_in,
+                engine.transposed + layer.weight, nullptr, error, engine.error[index]});
+}
+
+void backward_layer(Engine &engine, int index, float *gradient) {
+    const Layer &layer = engine.plan->layer[index];
+    const lanes *in = engine.value[index], *out = engine.value[index + 1], *error = engine.error[index + 1];
+    lanes *back = engine.error[index];
+    const int64_t size = size_out(layer);
+    switch (layer.kind) {
+    case AFFINE: affine_backward(engine, index, gradient); break;
+    case RELU: {
+        if (layer.output.scale == 0.0f) {
+            for (int64_t j = 0; j < size; j++) back[j] = out[j] > 0.0f ? error[j] : lanes{};
+            break;
+        }
+        const float top = layer.output.maximum * layer.output.scale;
+        for (int64_t j = 0; j < size; j++)
+            back[j] = (in[j] > 0.0f) & (in[j] < top) ? error[j] : lanes{};
+        break;
+    }
+    case SIGMOID:
+        for (int64_t j = 0; j < size; j++) back[j] = error[j] * ((1.0f - out[j]) * out[j]);
+        break;
+    case POOL: pool_backward(layer, in, out, error, back); break;
+    case UPSAMPLE: upsample_backward(layer, error, back); break;
+    }
+}
+
+/* Sums over members: weight (p - t)^2, times max(p, t) if `larger`; its gradient is added into `error`. */
+lanes sums_loss(const Loss &loss, const lanes *output, const lanes *target, lanes *error, lanes scale) {
+    lanes total{};
+    for (int j = 0; j < loss.sums; j++) {
+        lanes p{}, t{};
+        for (int k = loss.start[j]; k < loss.start[j + 1]; k++) {
+            p += output[loss.index[loss.member[k]]];
+            t += target[loss.member[k]];
+        }
+        lanes excess = p - t, gradient;
+        if (loss.kind == LARGER_SQUARES) {
+            lanes larger = t + zero_below(excess);
+            total += loss.weight[j] * (excess * excess * larger);
+            lanes risen = excess > 0.0f ? excess * excess : lanes{};
+            gradient = loss.weight[j] * (2.0f * excess * larger + risen);
+        } else {
+            total += loss.weight[j] * (excess * excess);
+            gradient = loss.weight[j] * (2.0f * excess);
+        }
+        if (error)
+            for (int k = loss.start[j]; k < loss.start[j + 1]; k++)
+                error[loss.index[loss.member[k]]] += gradient * scale;
+    }
+    return total;
+}
+
+lanes transport_loss(const Engine &engine, const lanes *output, lanes *error, lanes scale, int count) {
+    const Loss &loss = engine.plan->loss;
+    const int bins = loss.outputs;
+    lanes total{};
+    double prediction[256], target[256], gradient[256];
+    for (int lane = 0; lane < count; lane++) {
+        for (int j = 0; j < bins; j++) {
+            prediction[j] = output[loss.index[j]][lane];
+            target[j] = engine.target[j][lane];
+        }
+        total[lane] = (float)JOIN(transport_loss, ISA)(prediction, target, bins, loss.distances, loss.order,
+                                                         error ? gradient : nullptr, engine.workspace);
+        if (error)
+            for (int j = 0; j < bins; j++) error[loss.index[j]][lane] = (float)gradient[j] * scale[lane];
+    }
+    return total;
+}
+
+/* Sum over the lanes of scale times loss; the gradient of that in the error of the last edge. */
+double tile_loss(Engine &engine, const float *targets, const int64_t *rows, int count, lanes scale, bool back) {
+    const Plan &plan = *engine.plan;
+    const Loss &loss = plan.loss;
+    const lanes *output = engine.value[plan.layers];
+    lanes *error = back ? engine.error[plan.layers] : nullptr;
+    load(engine.target, targets, loss.outputs, rows, count);
+    if (error) memset(error, 0, plan.outputs * sizeof(lanes));
+    lanes found = loss.kind == TRANSPORT ? transport_loss(engine, output, error, scale, count)
+                                         : sums_loss(loss, output, engine.target, error, scale);
+    double total = 0;
+    for (int lane = 0; lane < count; lane++) total += (double)found[lane] * scale[lane];
+    return total;
+}
+
+int smaller(int64_t a, int b) { return a < b ? (int)a : b; }
+
+}  // namespace
+
+extern "C" {
+
+/* Engine of a plan, which must outlive it; NULL without memory. */
+__attribute__((visibility("default"))) Engine *JOIN(engine_new, ISA)(const Plan *plan) {
+    Engine draft{};
+    draft.plan = plan;
+    Arena counting{nullptr, 0};
+    lay_out(draft, counting);
+    char *memory = (char *)aligned_alloc(64, counting.used + 64);
+    if (!memory) return nullptr;
+    memset(memory, 0, counting.used);
+    Engine *engine = (Engine *)malloc(sizeof(Engine));
+    if (!engine) return free(memory), nullptr;
+    *engine = draft;
+    Arena arena{memory, 0};
+    lay_out(*engine, arena);
+    engine->memory = memory;
+    return engine;
+}
+
+void PUBLIC(engine_free)(Engine *engine) {
+    if (!engine) return;
+    free(engine->memory);
+    free(engine);
+}
+
+/* Mean over the rows of the loss times the sample's weight (1 if `weights` is NULL). With `gradient`, that of
+ * the parameters is written there. */
+double PUBLIC(engine_loss)(Engine *engine, const float *parameters, const float *inputs, const float *targets,
+                           const float *weights, const int64_t *rows, int64_t count, float *gradient) {
+    const Plan &plan = *engine->plan;
+    prepare(*engine, parameters, gradient != nullptr);
+    if (gradient) memset(gradient, 0, plan.parameters * sizeof(float));
+    double total = 0;
+    for (int64_t start = 0; start < count; start += LANES) {
+        const int64_t *tile = rows + start;
+        const int filled = smaller(count - start, LANES);
+        lanes scale{};
+        for (int lane = 0; lane < filled; lane++)
+            scale[lane] = (weights ? weights[tile[lane]] : 1.0f) / (float)count;
+        load_inputs(*engine, inputs, tile, filled);
+        for (int index = 0; index < plan.layers; index++) forward_layer(*engine, index);
+        total += tile_loss(*engine, targets, tile, filled, scale, gradient != nullptr);
+        if (gradient)
+            for (int index = plan.layers - 1; index >= 0; index--) backward_layer(*engine, index, gradient);
+    }
+    if (gradient)
+        for (int index = 0; index < plan.layers; index++)
+            if (engine->kept[index]) {
+                const Layer &layer = plan.layer[index];
+                weight_gradient({&layer, engine->kept_in[index], engine->kept_error[index],
+                                 engine->kept[index], gradient + layer.weight});
+                engine->kept[index] = 0;
+            }
+    return total;
+}
+
+/* Values at an edge, shape (count, size of the edge), of consecutive rows. */
+void PUBLIC(engine_values)(Engine *engine, const float *parameters, const float *inputs, int64_t count,
+                           int32_t edge, float *values) {
+    const Plan &plan = *engine->plan;
+    const int64_t size = edge ? size_out(plan.layer[edge - 1]) : plan.inputs;
+    prepare(*engine, parameters, false);
+    for (int64_t start = 0; start < count; start += LANES) {
+        const int filled = smaller(count - start, LANES);
+        int64_t rows[LANES];
+        for (int lane = 0; lane < LANES; lane++) rows[lane] = start + lane;
+        load_inputs(*engine, inputs, rows, filled);
+        for (int index = 0; index < edge; index++) forward_layer(*engine, index);
+        const float *flat = (const float *)engine->value[edge];
+        for (int lane = 0; lane < filled; lane++)
+            for (int64_t j = 0; j < size; j++) values[(start + lane) * size + j] = flat[j * LANES + lane];
+    }
+}
+
+/* One step of Adam (Kingma and Ba, arXiv:1412.6980, algorithm 1); epsilon after the bias correction. */
+void PUBLIC(adam)(float *parameters, const float *gradient, float *first, float *second, int64_t count,
+                  double rate, double beta1, double beta2, double epsilon, int64_t step) {
+    const float step_size = (float)(rate / (1.0 - pow(beta1, (double)step)));
+    const float root = (float)sqrt(1.0 - pow(beta2, (double)step));
+    const float keep1 = (float)beta1, keep2 = (float)beta2, new1 = (float)(1.0 - beta1);
+    const float new2 = (float)(1.0 - beta2), least = (float)epsilon;
+    for (int64_t j = 0; j < count; j++) {
+        first[j] = keep1 * first[j] + new1 * gradient[j];
+        second[j] = keep2 * second[j] + new2 * gradient[j] * gradient[j];
+        parameters[j] -= step_size * first[j] / (sqrtf(second[j]) / root + least);
+    }
+}
+
+}

@@ -1,0 +1,169 @@
+"""The compiled engine against the torch module of the same network."""
+
+import numpy as np
+import pytest
+import torch
+
+from codesign import native
+from codesign.errors import ConfigError
+from codesign.fixedpoint import FixedPoint
+from codesign.network import ConvTranspose, Network
+from codesign.tasks import Samples
+from codesign.tasks.wafers import FLAT_8X8
+from codesign.training.build import build, extract
+from codesign.training.compiled import COMPILED_LOSSES, CompiledNetwork, real_weights
+from codesign.training.fit import fit
+from codesign.training.losses import LOSSES
+from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, Recipe
+from search_spaces import econt, econt_float
+
+pytestmark = pytest.mark.skipif(not native.available(), reason=native.absence())
+
+DEFINITIONS = {"6 bit": econt, "float": econt_float}
+LAYERS = {"convolutions": (1, 2, 3), "filters": (2, 4, 8, 16)}
+
+
+def samples(count: int, seed: int = 0) -> Samples:
+    """Random charges on the 48 pixels that are cells, sums near 1.5."""
+    charge = np.random.default_rng(seed).gamma(0.3, size=(count, 48))
+    targets = (1.5 * charge / charge.sum(axis=1, keepdims=True)).astype(np.float32)
+    images = np.zeros((count, 64), np.float32)
+    images[:, FLAT_8X8] = targets
+    return Samples(images.reshape(count, 8, 8, 1), targets, FLAT_8X8)
+
+
+def networks(kind: str, count: int) -> list[Network]:
+    """Networks of a space, drawn, without the widest layers."""
+    definition = DEFINITIONS[kind]
+    space = definition.SPACE.restricted(**LAYERS)
+    drawn = space.sample(count, np.random.default_rng(5))
+    return [definition.build(candidate) for candidate in drawn]
+
+
+def raw(module, network):
+    """Weights of a module before rounding, in the layout of the network."""
+    plain = Network(network.input_shape, network.layers, network.input_format, network.chip_layers)
+    found = {}
+    steps = dict(zip((layer.name for layer in network.layers), module.steps, strict=True))
+    for layer, shape in zip(plain.layers, plain.shapes, strict=False):
+        for role in layer.weight_shapes(shape):
+            step = steps[layer.name]
+            found[f"{layer.name}.{role}"] = getattr(getattr(step, "affine", step), role)
+    return found
+
+
+def keras(tensor):
+    array = tensor.detach().double().numpy()
+    axes = (2, 3, 1, 0) if array.ndim == 4 else tuple(range(array.ndim))[::-1]
+    return array.transpose(axes)
+
+
+def both(network: Network, loss: str, isa: str | None = None, rows: int = 50):
+    """Loss and gradients by name: torch's in float64 sums where it is float, ours."""
+    data = samples(rows)
+    module = build(network, seed=3)
+    engine = CompiledNetwork(network, loss=loss, output_index=data.output_index, isa=isa)
+    parameters = engine.parameters({name: keras(tensor) for name, tensor in raw(module, network).items()})
+    gradient = np.full_like(parameters, np.nan)
+    ours = engine.loss(parameters, data, np.arange(rows), gradient)
+    module = module.double()
+    outputs = module(torch.from_numpy(data.inputs).double())[:, torch.from_numpy(data.output_index)]
+    expected = LOSSES[loss](outputs, torch.from_numpy(data.targets).double())
+    expected.backward()
+    wanted = {name: keras(tensor.grad) for name, tensor in raw(module, network).items()}
+    return ours, expected.item(), engine.weights(gradient), wanted
+
+
+def require_equal(ours, expected, gradient, wanted):
+    assert ours == pytest.approx(expected, rel=1e-5)
+    largest = max(np.abs(array).max() for array in wanted.values())
+    for name, array in wanted.items():
+        assert gradient[name].shape == array.shape
+        assert np.abs(gradient[name] - array).max() <= 1e-5 * max(np.abs(array).max(), 1e-2 * largest), name
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_gradients_are_those_of_torch_for_networks_of_the_space(kind):
+    for network in networks(kind, 12):
+        require_equal(*both(network, "telescoping"))
+
+
+@pytest.mark.parametrize("loss", COMPILED_LOSSES)
+@pytest.mark.parametrize("isa", native.supported() if native.available() else ())
+def test_every_loss_on_every_instruction_set(loss, isa):
+    require_equal(*both(networks("6 bit", 1)[0], loss, isa, rows=37))
+
+
+def test_the_chip_gives_the_integers_of_the_interpreter():
+    alive = 0
+    for network in networks("6 bit", 8):
+        inputs = np.random.default_rng(2).uniform(0, 2, (100, 8, 8, 1))
+        module = build(network, seed=1)
+        fitted = extract(module, network)
+        engine = CompiledNetwork(network, loss="mse", output_index=FLAT_8X8)
+        parameters = engine.parameters({name: keras(tensor) for name, tensor in raw(module, network).items()})
+        values = engine.values(parameters, inputs, network.chip_layers)
+        last = network.chip.formats[-1]
+        assert isinstance(last, FixedPoint)
+        codes = fitted.codes(inputs.astype(np.float32))
+        assert np.array_equal(values, last.dequantise(codes).reshape(values.shape))
+        alive += codes.any()
+    assert alive > 4
+
+
+def test_two_hundred_steps_of_adam_follow_torch():
+    network = networks("float", 1)[0]
+    data = samples(400)
+    module = build(network, seed=3)
+    engine = CompiledNetwork(network, loss="telescoping", output_index=data.output_index)
+    state = [engine.parameters({name: keras(t) for name, t in raw(module, network).items()})]
+    state += [np.zeros_like(state[0]), np.zeros_like(state[0])]
+    gradient = np.empty_like(state[0])
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-3, betas=ADAM_BETAS, eps=ADAM_EPSILON)
+    index = torch.from_numpy(data.output_index)
+    for step in range(200):
+        rows = np.arange(step % 4 * 100, step % 4 * 100 + 100)
+        ours = engine.loss(state[0], data, rows, gradient)
+        engine.adam(tuple(state), gradient, 1e-3, step + 1)
+        outputs = module(torch.from_numpy(data.inputs[rows]))[:, index]
+        loss = LOSSES["telescoping"](outputs, torch.from_numpy(data.targets[rows]))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if not step:
+            first = loss.item()
+    assert ours == pytest.approx(loss.item(), rel=1e-3)
+    assert ours < 0.9 * first
+
+
+def test_a_loss_it_lacks_is_named():
+    with pytest.raises(ConfigError, match="telescoping, mse, weighted_mse; got 'emd'"):
+        CompiledNetwork(networks("float", 1)[0], loss="emd", output_index=FLAT_8X8)
+
+
+def test_weights_come_back_in_the_layout_of_the_network():
+    network = networks("float", 1)[0]
+    engine = CompiledNetwork(network, loss="mse", output_index=FLAT_8X8)
+    weights = extract(build(network, seed=2), network).weights
+    found = engine.weights(engine.parameters(dict(weights)))
+    assert any(isinstance(layer, ConvTranspose) for layer in network.layers)
+    assert all(np.array_equal(found[name], np.float32(array)) for name, array in weights.items())
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_a_fit_learns_repeats_and_its_chip_is_exact(kind):
+    definition = DEFINITIONS[kind]
+    network = definition.build(definition.SPACE.candidate(econt.BASELINE))
+    data = samples(2000)
+    recipe = Recipe.quick(300, engine="native")
+    first, second = (fit(network, data, data, recipe, loss="telescoping", seed=4) for _ in range(2))
+    assert first.status == "ok"
+    assert first.curve == second.curve
+    assert first.best_loss < 0.5 * first.curve[0][2]
+    again = fit(first.network, data, data, Recipe.quick(1), loss="telescoping", seed=4)
+    expected = again.curve[0][1]  # torch's loss of the weights that the engine found
+    rows = np.random.default_rng(0).permutation(2000)
+    engine = CompiledNetwork(network, loss="telescoping", output_index=data.output_index)
+    ours = engine.loss(engine.parameters(real_weights(first.network)), data, rows)
+    assert ours == pytest.approx(expected, rel=0.15)
+    assert first.best_loss == pytest.approx(ours, rel=1e-4)
