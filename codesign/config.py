@@ -65,6 +65,7 @@ class RecipeConfig(_Strict):
     patience: int | None = Field(default=None, ge=1)
     validate_every: int | None = Field(default=None, ge=1)
     validation_samples: int | None = Field(default=None, ge=1)
+    engine: Literal["torch", "native"] | None = None
 
     def recipe(self) -> Recipe:
         """The recipe with every value filled in."""

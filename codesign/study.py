@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import CodesignError, ConfigError, StoreError, UnsupportedLayerError
+from codesign import native
+from codesign.errors import CodesignError, ConfigError, MissingToolError, StoreError, UnsupportedLayerError
 from codesign.evaluation import Evaluation, Reference, Status
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.export import exporter
@@ -34,7 +35,7 @@ from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate, SpaceDefinition
 from codesign.store import Store
 from codesign.tasks import Task
-from codesign.training import Recipe
+from codesign.training import COMPILED_LOSSES, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,6 +120,8 @@ class Setup:
                 f"a front needs at least two different objectives, got {', '.join(names) or 'none'}"
             )
         self._require_free_names()
+        if self.recipe.engine == "native":
+            self._require_kernels()
         for goal in self.objectives:
             if goal.name not in self.model.predicts and goal.name not in self.task.metrics:
                 raise ConfigError(
@@ -132,6 +135,16 @@ class Setup:
                     f"a limit bounds one of {', '.join(self.model.predicts)}, as 'area_um2<=1e6'; "
                     f"got {goal.spelling!r}"
                 )
+
+    def _require_kernels(self) -> None:
+        """Reject, before anything is trained, what the compiled engine cannot do here."""
+        if not native.available():
+            raise MissingToolError(f"{native.absence()}; engine torch does the same work without them")
+        if self.task.loss not in COMPILED_LOSSES:
+            raise ConfigError(
+                f"the native engine has the losses {', '.join(COMPILED_LOSSES)}; the task "
+                f"{self.task.name!r} has {self.task.loss!r}: use engine torch"
+            )
 
     def _require_free_names(self) -> None:
         """Reject parameters and metrics whose columns in tables would be another value's."""

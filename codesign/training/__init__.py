@@ -4,6 +4,6 @@ Importing this package does not import torch; its modules ``build``, ``fit``, ``
 ``quantisers`` do.
 """
 
-from codesign.training.recipe import Recipe
+from codesign.training.recipe import COMPILED_LOSSES, Recipe
 
-__all__ = ["Recipe"]
+__all__ = ["COMPILED_LOSSES", "Recipe"]

@@ -37,12 +37,9 @@ from codesign.network import (
     same_padding,
 )
 from codesign.tasks import Samples
-from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON
+from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, COMPILED_LOSSES
 
-__all__ = ["COMPILED_LOSSES", "CompiledNetwork", "fresh_weights", "real_weights", "rounded_weights"]
-
-COMPILED_LOSSES: Final = ("telescoping", "mse", "weighted_mse")
-"""Losses of ``codesign.training.losses`` that the engine has."""
+__all__ = ["CompiledNetwork", "fresh_weights", "real_weights", "rounded_weights"]
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -258,7 +255,8 @@ class CompiledNetwork:
                 raise UnsupportedLayerError(f"layer {layer.name!r}: training has no {type(layer).__name__}")
         if isinstance(layer, ConvTranspose) and layer.weight is not None:
             raise UnsupportedLayerError(
-                f"layer {layer.name!r}: training has no transposed convolution with formats; leave it in float"
+                f"layer {layer.name!r}: training has no transposed convolution with formats; "
+                "leave it in float"
             )
         pixel, out, tap, form.taps = _touches(layer, before, after)
         form.links = self._links(out, pixel, tap, sizes[1])

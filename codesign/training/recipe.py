@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 from codesign.errors import ConfigError
 
-__all__ = ["ADAM_BETAS", "ADAM_EPSILON", "QUICK_OUTPUT_BIAS", "Engine", "Recipe"]
+__all__ = ["ADAM_BETAS", "ADAM_EPSILON", "COMPILED_LOSSES", "QUICK_OUTPUT_BIAS", "Engine", "Recipe"]
 
 Schedule = Literal["constant", "cosine"]
 Engine = Literal["torch", "native"]
@@ -20,6 +20,9 @@ ADAM_EPSILON: Final = 1e-7
 
 QUICK_OUTPUT_BIAS: Final = math.log(1 / 31)
 """logit(1/32): 48 outputs that start at 1/32 sum to 1.5, the middle of the targets' sums, 1 to 2."""
+
+COMPILED_LOSSES: Final = ("telescoping", "mse", "weighted_mse")
+"""Losses of ``codesign.training.losses`` that the compiled engine has."""
 
 _CHECKS_PER_RUN: Final = 20
 

@@ -10,8 +10,9 @@ from codesign.fixedpoint import FixedPoint
 from codesign.network import ConvTranspose, Network
 from codesign.tasks import Samples
 from codesign.tasks.wafers import FLAT_8X8
+from codesign.training import COMPILED_LOSSES
 from codesign.training.build import build, extract
-from codesign.training.compiled import COMPILED_LOSSES, CompiledNetwork, real_weights
+from codesign.training.compiled import CompiledNetwork, real_weights
 from codesign.training.fit import fit
 from codesign.training.losses import LOSSES
 from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, Recipe
