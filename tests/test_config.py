@@ -10,7 +10,7 @@ import pytest
 
 from codesign import config as module
 from codesign.config import StudyConfig, default_workers, load_study_file, parse_study
-from codesign.errors import ConfigError, StoreError
+from codesign.errors import ConfigError, MissingToolError, StoreError
 from codesign.objectives import Objective
 from codesign.study import Setup
 from codesign.tasks.econt import EcontTask
@@ -33,6 +33,7 @@ class TinyTask:
     """Stands in for a task where its data do not matter."""
 
     name = "tiny"
+    loss = "huber"
     metrics: Mapping[str, str] = {"error": "1"}
 
 
@@ -128,6 +129,7 @@ WRONG = {
     "recipe.batch": "true",
     "recipe.learning_rate": "0",
     "recipe.schedule": '"linear"',
+    "recipe.engine": '"jax"',
     "recipe.output_bias": '"0"',
     "recipe.patience": "0",
     "recipe.validate_every": "2.5",
@@ -470,3 +472,18 @@ def test_arguments_of_run_are_checked_as_a_file_is(
         module.run(**{"space": "econt", "objectives": GOALS, **arguments})
     assert str(raised.value).startswith(message)
     assert study.ran == ()
+
+
+def test_the_engine_is_part_of_the_recipe_and_only_said_where_it_is_not_torch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert parsed(recipe={"engine": "native"}).recipe.recipe().engine == "native"
+    assert parsed(recipe={"engine": "native"}).recipe.recipe().to_dict()["engine"] == "native"
+    assert "engine" not in parsed().recipe.recipe().to_dict()
+    monkeypatch.setattr("codesign.study.native.available", lambda: True)
+    with pytest.raises(ConfigError, match="the task 'tiny' has 'huber': use engine torch"):
+        setup(recipe={"engine": "native"})
+    monkeypatch.setattr("codesign.study.native.available", lambda: False)
+    monkeypatch.setattr("codesign.study.native.absence", lambda: "no kernels")
+    with pytest.raises(MissingToolError, match="no kernels; engine torch"):
+        setup(recipe={"engine": "native"})
