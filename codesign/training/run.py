@@ -1,0 +1,86 @@
+"""A fit in progress: what an engine does not decide."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.network import Network
+from codesign.training.recipe import Recipe
+
+__all__ = ["Progress", "Run"]
+
+Progress = Callable[[int, float], None]
+
+
+class Run(ABC):
+    """Steps, validations and stopping; an engine adds how a step is made."""
+
+    def __init__(self, recipe: Recipe, samples: int) -> None:
+        self.recipe, self.samples = recipe, samples
+        self.step = self.seen = self.best_step = 0
+        self.curve: list[tuple[int, float, float]] = []
+
+    @abstractmethod
+    def order(self) -> NDArray[np.int64]:
+        """The training samples in a new order."""
+
+    @abstractmethod
+    def update(self, rows: NDArray[np.int64]) -> float:
+        """One step of Adam; the loss before it."""
+
+    @abstractmethod
+    def validation_loss(self) -> float:
+        """Mean loss of the validation samples."""
+
+    @abstractmethod
+    def finite(self) -> bool:
+        """Whether every parameter is a finite number."""
+
+    @abstractmethod
+    def keep(self) -> None:
+        """Remember the parameters."""
+
+    @abstractmethod
+    def fitted(self) -> Network:
+        """The network with the parameters remembered last."""
+
+    def descend(self, progress: Progress | None) -> str:
+        """Step until the recipe says stop; why it diverged, or ""."""
+        interval = self.recipe.validation_interval(self.samples)
+        best, total, stale = math.inf, 0.0, 0
+        self.keep()
+        for rows in self._batches():
+            loss = self.update(rows)
+            self.step += 1
+            self.seen += len(rows)
+            if not math.isfinite(loss):
+                return f"the training loss is {loss} at step {self.step}"
+            total += loss
+            if self.step % interval and self.step < self.recipe.steps:
+                continue
+            value = self.validation_loss()
+            if not (math.isfinite(value) and self.finite()):
+                return f"weights or validation loss ({value}) are not finite at step {self.step}"
+            since = self.step - (self.curve[-1][0] if self.curve else 0)
+            self.curve.append((self.step, total / since, value))
+            total, stale = 0.0, stale + 1
+            if value < best:
+                best, self.best_step, stale = value, self.step, 0
+                self.keep()
+            if progress is not None:
+                progress(self.step, value)
+            if self.recipe.patience is not None and stale >= self.recipe.patience:
+                break
+        return ""
+
+    def _batches(self) -> Iterator[NDArray[np.int64]]:
+        """Rows of each step: every epoch in a new order, its last batch as small as it comes."""
+        while True:
+            order = self.order()
+            for start in range(0, len(order), self.recipe.batch):
+                if self.step == self.recipe.steps:
+                    return
+                yield order[start : start + self.recipe.batch]
