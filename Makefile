@@ -13,7 +13,7 @@ BIN := .venv/bin
 	touch $@
 
 # The compiled kernels, anew after a change of their source. Without a compiler: a warning, and PyTorch instead.
-.venv/.kernels: .venv/.ready setup.py $(wildcard codesign/native/*.c codesign/native/*.h)
+.venv/.kernels: .venv/.ready setup.py $(wildcard codesign/native/*.c codesign/native/*.cpp codesign/native/*.h)
 	@$(BIN)/python setup.py -q build_ext --inplace
 	touch $@
 
