@@ -31,7 +31,8 @@ lint: .venv/.ready
 	$(BIN)/lint-imports
 
 bench: .venv/.kernels
-	for script in benchmarks/speed/*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/record.py
+	for name in generator pricing startup; do $(BIN)/python benchmarks/speed/$$name.py || exit 1; done
 
 clean:
 	rm -rf .venv build dist *.egg-info

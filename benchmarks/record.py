@@ -1,0 +1,98 @@
+"""Run the benchmarks of speed, keep what they measured as JSON, and write the table of `docs/performance.md`.
+
+``benchmarks/results/speed.json`` holds the comparisons with processor, versions and commit; the table is made
+from it. Fails where a ratio falls below its floor, after writing. Run: ``python benchmarks/record.py``.
+"""
+
+import importlib
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from codesign import native
+from codesign.files import write_file
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ("training", "inference", "workers", "emd", "emd_gradient")
+RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
+PAGE = ROOT / "docs" / "performance.md"
+START, END = "<!-- table: benchmarks/record.py -->", "<!-- end of table -->"
+
+
+def processor() -> str:
+    """Name of the processor as the system gives it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def commit() -> str:
+    """Commit that was measured, with ``+`` where files differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+
+
+def measured() -> dict[str, Any]:
+    """Everything, as plain data."""
+    sys.path.insert(0, str(ROOT / "benchmarks" / "speed"))
+    rows = []
+    for name in SCRIPTS:
+        print(f"benchmarks/speed/{name}.py", flush=True)
+        rows += [{"script": name, **row} for row in importlib.import_module(name).measure()]
+    return {
+        "processor": processor(),
+        "instruction_set": native.instruction_set(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("codesign", "torch", "brevitas", "numpy", "POT")},
+        "commit": commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "rows": rows,
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The page's table."""
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    lines = [
+        f"{results['processor']}, {results['instruction_set']}, Python {results['python']}, {versions}; commit",
+        f"{results['commit']}, {results['date']}.",
+        "",
+        "| work | ours | against | rate of the reference | our rate | ratio | script |",
+        "| --- | --- | --- | ---: | ---: | ---: | --- |",
+    ]
+    lines += [
+        f"| {r['work']} | {r['ours']} | {r['reference']} | {r['reference_rate']:,.0f} | {r['our_rate']:,.0f} "
+        f"| {r['ratio']:.1f} | `{r['script']}.py` |"
+        for r in results["rows"]
+    ]
+    memory = max(r.get("resident_megabytes", 0.0) for r in results["rows"])
+    return "\n".join([*lines, "", f"A native worker's resident memory was at most {memory:.0f} MB."])
+
+
+def main() -> int:
+    """Measure, write, and compare with the floors."""
+    if not native.available():
+        print(native.absence())
+        return 1
+    results = measured()
+    write_file(RESULTS, json.dumps(results, indent=1) + "\n")
+    before, _, rest = PAGE.read_text().partition(START)
+    after = rest.partition(END)[2]
+    write_file(PAGE, f"{before}{START}\n\n{table(results)}\n\n{END}{after}")
+    low = [f"{r['work']}, {r['ours']}: {r['ratio']:.2f}" for r in results["rows"] if r["ratio"] < r["floor"]]
+    print("\n".join([table(results), *(f"below its floor: {each}" for each in low)]))
+    return int(bool(low))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Two native workers against one: fits per second on the clock, and the memory of a worker.
+
+The study's baseline at 6 bits. One worker fits, then two fit as much each at the same time, in turn. A worker is a
+process of its own that imports what a fit needs and nothing else. Fails where the ratio falls below its floor
+or a worker's memory goes above the bound. Run: ``python benchmarks/speed/workers.py``.
+"""
+
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from statistics import median
+from typing import Any
+
+import numpy as np
+from autoencoder import baseline, samples
+
+from codesign import native
+from codesign.training import Recipe
+from codesign.training.fit import fit
+
+BATCH, STEPS, ROUNDS = 250, 3_000, 7
+RATIO_FLOOR = 1.6
+MOST_MEGABYTES = 120
+
+
+def work(seed: int, steps: int) -> float:
+    """One fit; the largest resident memory of this process so far, in MB of 1e6 bytes."""
+    data = samples(np.random.default_rng(0))
+    recipe = Recipe(steps=steps, batch=BATCH, validate_every=steps, validation_samples=BATCH, engine="native")
+    fit(baseline(quantised=True), data, data, recipe, loss="telescoping", seed=seed)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def measure() -> list[dict[str, Any]]:
+    """Rates of one and of two workers, and the larger memory of the two."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        list(pool.map(work, (0, 0), (STEPS // 10, STEPS // 10)))
+        rounds, memory = [], 0.0
+        for _ in range(ROUNDS):
+            times = []
+            for workers in (1, 2):
+                start = time.perf_counter()
+                memory = max(memory, *pool.map(work, range(workers), [STEPS] * workers), 0.0)
+                times.append(workers * STEPS * BATCH / (time.perf_counter() - start))
+            rounds.append(times)
+    one, two = (median(rates) for rates in zip(*rounds, strict=True))
+    return [
+        {
+            "work": "two native workers, c8 k3 S2, 6 bit",
+            "reference": "one native worker",
+            "ours": "two native workers",
+            "reference_rate": one,
+            "our_rate": two,
+            "unit": "samples per second on the clock",
+            "ratio": median(after / before for before, after in rounds),
+            "floor": RATIO_FLOOR,
+            "resident_megabytes": memory,
+        }
+    ]
+
+
+def main() -> int:
+    """Print the rates; 1 if the ratio is below the floor or the memory above the bound."""
+    if not native.available():
+        print(native.absence())
+        return 1
+    (r,) = measure()
+    print(f"{ROUNDS} rounds, medians, {r['unit']}; {native.instruction_set()}")
+    print(f"one worker {r['reference_rate']:,.0f}, two {r['our_rate']:,.0f}", end=", ")
+    print(
+        f"ratio {r['ratio']:.2f}, floor {r['floor']:.1f}; at most {r['resident_megabytes']:.0f} MB in a worker"
+    )
+    return int(r["ratio"] < r["floor"] or r["resident_megabytes"] > MOST_MEGABYTES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
