@@ -1,9 +1,9 @@
 """Speed of `codesign.training.fit` against plain loops of PyTorch and Brevitas, in samples per CPU second.
 
-The study's baseline autoencoder with 8 and with 32 filters, batch 250, telescoping loss, Adam. The plain loops
-are what one writes first: ``nn.Sequential``, ``DataLoader``, default Adam; the quantised one with Brevitas' own
-fixed-point quantisers. All take turns in one process on one thread; ratios are medians over the turns. Fails
-where a ratio falls below its floor. Run: ``python benchmarks/speed/training.py``.
+The study's baseline autoencoder with 8 and with 32 filters, batch 250, telescoping loss, Adam. The plain
+loops are what one writes first: ``nn.Sequential``, ``DataLoader``, default Adam; the quantised one with
+Brevitas' own fixed-point quantisers. All take turns in one process on one thread; ratios are medians over the
+turns. Fails where a ratio falls below its floor. Run: ``python benchmarks/speed/training.py``.
 """
 
 import sys
@@ -15,8 +15,8 @@ from typing import Any, Final
 import brevitas.nn as qnn
 import numpy as np
 import torch
-from brevitas.quant.fixed_point import Int8WeightPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
 from autoencoder import baseline, samples
+from brevitas.quant.fixed_point import Int8WeightPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -44,7 +44,7 @@ COMPARED: Final = (
     (32, "native 6 bit", PLAIN, 3),
     (32, "native 6 bit", "torch 6 bit", 3.5),
 )
-"""Filters, ours, reference, and the ratio below which the script fails: what was seen, with room for noise."""
+"""Filters, ours, reference, and the ratio below which the script fails: as seen, with room for noise."""
 
 
 def plain_module(filters: int = 8, *, quantised: bool) -> nn.Module:
