@@ -31,7 +31,7 @@ lint: .venv/.ready
 	$(BIN)/lint-imports
 
 bench: .venv/.kernels
-	$(BIN)/python benchmarks/record.py
+	$(BIN)/python benchmarks/speed/record.py
 	for name in generator pricing startup; do $(BIN)/python benchmarks/speed/$$name.py || exit 1; done
 
 clean:

@@ -7,14 +7,12 @@ Fails where the ratio falls below the floor or where the two disagree. Run:
 
 import sys
 from collections.abc import Callable
-from statistics import median
 from time import process_time
-from typing import Any
 
 import numpy as np
+from comparison import Row, compared, report
 from numpy.typing import NDArray
 
-from codesign import native
 from codesign.metrics import earth_mover, emd
 from codesign.metrics.trigger_cells import CELLS, DISTANCES
 
@@ -67,7 +65,7 @@ def cpu_seconds(function: Callable[[Wafers, Wafers], NDArray[np.float64]], x: Wa
     return process_time() - start
 
 
-def compare(work: str, x: Wafers, y: Wafers) -> dict[str, Any]:
+def compare(work: str, x: Wafers, y: Wafers) -> Row:
     """Rates and ratio as plain data; the largest relative error is checked here."""
     scores = emd(x, y)
     earth_mover._network_simplex()  # imports POT without torch, which is to the reference's gain
@@ -76,21 +74,14 @@ def compare(work: str, x: Wafers, y: Wafers) -> dict[str, Any]:
     error = float(np.abs(scores[moved] / expected[moved] - 1).max())
     if error > RELATIVE_TOLERANCE:
         raise SystemExit(f"{work}: the two disagree by {error:.0e}")
-    rounds = [(cpu_seconds(reference_emd, x, y), cpu_seconds(emd, x, y)) for _ in range(ROUNDS)]
-    reference_rate, our_rate = (len(x) / median(seconds) for seconds in zip(*rounds, strict=True))
-    return {
-        "work": work,
-        "reference": "loop over ot.emd2",
-        "ours": "codesign.metrics.emd",
-        "reference_rate": reference_rate,
-        "our_rate": our_rate,
-        "unit": "wafers per CPU second",
-        "ratio": median(slow / fast for slow, fast in rounds),
-        "floor": RATIO_FLOOR,
-    }
+    rates = [
+        (len(x) / cpu_seconds(reference_emd, x, y), len(x) / cpu_seconds(emd, x, y)) for _ in range(ROUNDS)
+    ]
+    ours, reference = "codesign.metrics.emd", "loop over ot.emd2"
+    return compared(work, ours, reference, rates, "wafers per CPU second", RATIO_FLOOR)
 
 
-def measure() -> list[dict[str, Any]]:
+def measure() -> list[Row]:
     """Compare on three kinds of output."""
     rng = np.random.default_rng(7)
     x = wafers(rng)
@@ -102,19 +93,5 @@ def measure() -> list[dict[str, Any]]:
     return [compare(f"EMD, {name}", x, y) for name, y in outputs.items()]
 
 
-def main() -> int:
-    """Print a table; 1 if a ratio is below its floor."""
-    if not native.available():
-        print(native.absence())
-        return 1
-    print(f"{EVENTS} wafers, {ROUNDS} rounds, medians; {native.instruction_set()}")
-    print(f"{'work':20} {'reference':>10} {'ours':>10} {'ratio':>6} {'floor':>6}")
-    results = measure()
-    for r in results:
-        rates = f"{r['reference_rate']:10,.0f} {r['our_rate']:10,.0f}"
-        print(f"{r['work']:20} {rates} {r['ratio']:6.1f} {r['floor']:6.1f}")
-    return int(any(r["ratio"] < r["floor"] for r in results))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(measure))

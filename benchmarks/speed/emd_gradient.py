@@ -7,15 +7,13 @@ Run: ``python benchmarks/speed/emd_gradient.py``.
 """
 
 import sys
-from statistics import median
 from time import process_time
-from typing import Any
 
 import numpy as np
 import torch
+from comparison import Row, compared, report
 from emd import Wafers, decoded, wafers
 
-from codesign import native
 from codesign.metrics import emd_gradient
 from codesign.metrics.trigger_cells import DISTANCES
 
@@ -50,8 +48,9 @@ def worst(x: Wafers, y: Wafers) -> float:
     return float(max(np.abs(work / expected - 1).max(), (np.abs(gradient - slope) / unit).max()))
 
 
-def measure() -> list[dict[str, Any]]:
-    """Time both in turn on a batch of outputs of a decoder."""
+def measure() -> list[Row]:
+    """Time both in turn, on one thread, on a batch of outputs of a decoder."""
+    torch.set_num_threads(1)
     rng = np.random.default_rng(7)
     x = wafers(rng)[:BATCH]
     y = decoded(x, rng)
@@ -63,34 +62,11 @@ def measure() -> list[dict[str, Any]]:
         reference(x, y)
         middle = process_time()
         emd_gradient(x, y)
-        rounds.append((middle - start, process_time() - middle))
-    reference_rate, our_rate = (BATCH / median(seconds) for seconds in zip(*rounds, strict=True))
-    return [
-        {
-            "work": "EMD with gradient, decoder",
-            "reference": "loop over ot.emd2 on torch tensors",
-            "ours": "codesign.metrics.emd_gradient",
-            "reference_rate": reference_rate,
-            "our_rate": our_rate,
-            "unit": "wafers per CPU second",
-            "ratio": median(slow / fast for slow, fast in rounds),
-            "floor": RATIO_FLOOR,
-        }
-    ]
-
-
-def main() -> int:
-    """Print the rates; 1 if the ratio is below the floor."""
-    if not native.available():
-        print(native.absence())
-        return 1
-    torch.set_num_threads(1)
-    (r,) = measure()
-    print(f"batch of {BATCH}, {ROUNDS} rounds, medians, {r['unit']}; {native.instruction_set()}")
-    print(f"reference {r['reference_rate']:,.0f}, ours {r['our_rate']:,.0f}", end=", ")
-    print(f"ratio {r['ratio']:.1f}, floor {r['floor']:.0f}")
-    return int(r["ratio"] < r["floor"])
+        rounds.append((BATCH / (middle - start), BATCH / (process_time() - middle)))
+    ours, against = "codesign.metrics.emd_gradient", "loop over ot.emd2 on torch tensors"
+    unit = "wafers per CPU second"
+    return [compared("EMD with gradient, decoder", ours, against, rounds, unit, RATIO_FLOOR)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(measure))

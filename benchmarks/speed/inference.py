@@ -5,15 +5,13 @@ falls below the floor or where the two disagree. Run: ``python benchmarks/speed/
 """
 
 import sys
-from statistics import median
 from time import process_time
-from typing import Any
 
 import numpy as np
 import torch
 from autoencoder import baseline, samples
+from comparison import Row, compared, report
 
-from codesign import native
 from codesign.training.build import build, extract
 from codesign.training.compiled import CompiledNetwork, real_weights
 
@@ -23,7 +21,7 @@ RATIO_FLOOR = 5.0
 TOLERANCE = 1e-5
 
 
-def measure() -> list[dict[str, Any]]:
+def measure() -> list[Row]:
     """Time both in turn."""
     torch.set_num_threads(1)
     data = samples(np.random.default_rng(0))
@@ -38,35 +36,12 @@ def measure() -> list[dict[str, Any]]:
             expected = torch.cat([module.run(chunk) for chunk in inputs.split(CHUNK)])
         middle = process_time()
         found = engine.values(parameters, data.inputs)
-        rounds.append((middle - start, process_time() - middle))
+        rounds.append((len(inputs) / (middle - start), len(inputs) / (process_time() - middle)))
         if (error := np.abs(found - expected.numpy()).max()) > TOLERANCE:
             raise SystemExit(f"the two disagree by {error:.0e}")
-    reference_rate, our_rate = (len(inputs) / median(seconds) for seconds in zip(*rounds, strict=True))
-    return [
-        {
-            "work": "inference, c8 k3 S2, float",
-            "reference": "our PyTorch module, no_grad",
-            "ours": "native",
-            "reference_rate": reference_rate,
-            "our_rate": our_rate,
-            "unit": "samples per CPU second",
-            "ratio": median(slow / fast for slow, fast in rounds),
-            "floor": RATIO_FLOOR,
-        }
-    ]
-
-
-def main() -> int:
-    """Print the rates; 1 if the ratio is below the floor."""
-    if not native.available():
-        print(native.absence())
-        return 1
-    (r,) = measure()
-    print(f"{ROUNDS} rounds, medians, {r['unit']}; {native.instruction_set()}")
-    print(f"reference {r['reference_rate']:,.0f}, ours {r['our_rate']:,.0f}", end=", ")
-    print(f"ratio {r['ratio']:.1f}, floor {r['floor']:.0f}")
-    return int(r["ratio"] < r["floor"])
+    work, reference = "inference, c8 k3 S2, float", "our PyTorch module, no_grad"
+    return [compared(work, "native", reference, rounds, "samples per CPU second", RATIO_FLOOR)]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(measure))

@@ -7,20 +7,18 @@ turns. Fails where a ratio falls below its floor. Run: ``python benchmarks/speed
 """
 
 import sys
-from collections.abc import Mapping
-from statistics import median
 from time import process_time
-from typing import Any, Final
+from typing import Final
 
 import brevitas.nn as qnn
 import numpy as np
 import torch
 from autoencoder import baseline, samples
 from brevitas.quant.fixed_point import Int8WeightPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
+from comparison import Row, compared, report
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from codesign import native
 from codesign.tasks import Samples
 from codesign.training import Recipe
 from codesign.training.fit import fit
@@ -117,43 +115,24 @@ def turn(data: Samples, filters: int) -> dict[str, float]:
     }
 
 
-def row(
-    rounds: list[dict[str, float]], filters: int, ours: str, reference: str, floor: float
-) -> Mapping[str, Any]:
-    """One comparison as plain data."""
-    return {
-        "work": f"training, c{filters} k3 S2, batch {BATCH}",
-        "reference": reference,
-        "ours": ours,
-        "reference_rate": median(each[reference] for each in rounds),
-        "our_rate": median(each[ours] for each in rounds),
-        "unit": "samples per CPU second",
-        "ratio": median(each[ours] / each[reference] for each in rounds),
-        "floor": floor,
-    }
-
-
-def measure() -> list[Mapping[str, Any]]:
+def measure() -> list[Row]:
     """All comparisons."""
     torch.set_num_threads(1)
     data = samples(np.random.default_rng(0))
     # The first turn warms up.
     rounds = {filters: [turn(data, filters) for _ in range(ROUNDS + 1)][1:] for filters in STEPS}
-    return [row(rounds[filters], filters, *names) for filters, *names in COMPARED]
-
-
-def main() -> int:
-    """Print the table; 1 if a ratio is below its floor."""
-    if not native.available():
-        print(native.absence())
-        return 1
-    print(f"{'':30}{'ours':>14}{'reference':>28}{'rate':>10}{'ours':>10}{'ratio':>7}{'floor':>7}")
-    results = measure()
-    for r in results:
-        names = f"{r['work']:30}{r['ours']:>14}{r['reference']:>28}"
-        print(f"{names}{r['reference_rate']:10,.0f}{r['our_rate']:10,.0f}{r['ratio']:7.2f}{r['floor']:7.1f}")
-    return int(any(r["ratio"] < r["floor"] for r in results))
+    return [
+        compared(
+            f"training, c{filters} k3 S2, batch {BATCH}",
+            ours,
+            reference,
+            [(each[reference], each[ours]) for each in rounds[filters]],
+            "samples per CPU second",
+            floor,
+        )
+        for filters, ours, reference, floor in COMPARED
+    ]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(measure))

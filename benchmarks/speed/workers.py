@@ -10,13 +10,11 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import numpy as np
 from autoencoder import baseline, samples
+from comparison import Row, compared, report
 
-from codesign import native
 from codesign.training import Recipe
 from codesign.training.fit import fit
 
@@ -35,7 +33,7 @@ def work(seed: int, steps: int) -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def measure() -> list[dict[str, Any]]:
+def measure() -> list[Row]:
     """Rates of one and of two workers, and the larger memory of the two."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(work, (0, 0), (STEPS // 10, STEPS // 10)))
@@ -44,36 +42,13 @@ def measure() -> list[dict[str, Any]]:
             times = []
             for workers in (1, 2):
                 start = time.perf_counter()
-                memory = max(memory, *pool.map(work, range(workers), [STEPS] * workers), 0.0)
+                memory = max(memory, *pool.map(work, range(workers), [STEPS] * workers))
                 times.append(workers * STEPS * BATCH / (time.perf_counter() - start))
-            rounds.append(times)
-    one, two = (median(rates) for rates in zip(*rounds, strict=True))
-    return [
-        {
-            "work": "two native workers, c8 k3 S2, 6 bit",
-            "reference": "one native worker",
-            "ours": "two native workers",
-            "reference_rate": one,
-            "our_rate": two,
-            "unit": "samples per second on the clock",
-            "ratio": median(after / before for before, after in rounds),
-            "floor": RATIO_FLOOR,
-            "resident_megabytes": memory,
-        }
-    ]
-
-
-def main() -> int:
-    """Print the rates; 1 if the ratio is below the floor or the memory above the bound."""
-    if not native.available():
-        print(native.absence())
-        return 1
-    (r,) = measure()
-    print(f"{ROUNDS} rounds, medians, {r['unit']}; {native.instruction_set()}")
-    print(f"one worker {r['reference_rate']:,.0f}, two {r['our_rate']:,.0f}", end=", ")
-    print(f"ratio {r['ratio']:.2f}, floor {r['floor']:.1f}; a worker takes {r['resident_megabytes']:.0f} MB")
-    return int(r["ratio"] < r["floor"] or r["resident_megabytes"] > MOST_MEGABYTES)
+            rounds.append((times[0], times[1]))
+    work_done, unit = "fits of c8 k3 S2, 6 bit", "samples per second on the clock"
+    row = compared(work_done, "two native workers", "one native worker", rounds, unit, RATIO_FLOOR)
+    return [row | {"resident_megabytes": memory, "most_megabytes": MOST_MEGABYTES}]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(measure))
