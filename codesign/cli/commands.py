@@ -164,7 +164,7 @@ def _device_options(command: Any) -> Any:
 @click.option(
     "--engine",
     type=click.Choice(["torch", "native"]),
-    help="What trains: PyTorch, or the compiled engine, 15 times as fast on the baseline.  [default: torch]",
+    help="What trains: PyTorch, or the compiled engine, 8 times as fast on the baseline.  [default: torch]",
 )
 @click.option("--seed", type=int, help="Seed of proposals and trainings.  [default: 0]")
 @click.option("--out", type=click.Path(), help="Folder of the study.  [default: runs/SPACE-SEED]")
