@@ -13,7 +13,8 @@ from autoencoder import baseline, samples
 from comparison import Row, compared, report
 
 from codesign.training.build import build, extract
-from codesign.training.compiled import CompiledNetwork, real_weights
+from codesign.training.compiled import CompiledNetwork
+from codesign.training.weights import real_weights
 
 ROUNDS = 9
 CHUNK = 1_024  # samples that PyTorch gets at once

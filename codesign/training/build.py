@@ -14,7 +14,8 @@ it in float64.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import brevitas.config
@@ -33,7 +34,6 @@ from codesign.network import (
     ConvTranspose,
     Dense,
     Flatten,
-    Layer,
     MaxPool,
     Network,
     ReLU,
@@ -51,6 +51,7 @@ from codesign.training.quantisers import (
     round_half_even,
     weight_quantiser,
 )
+from codesign.training.weights import fresh_weights, real_weights
 
 __all__ = ["NetworkModule", "build", "chip_outputs", "extract"]
 
@@ -97,7 +98,9 @@ class NetworkModule(nn.Module):
         return value
 
 
-def build(network: Network, *, seed: int | None = None) -> NetworkModule:
+def build(
+    network: Network, *, weights: Mapping[str, NDArray[Any]] | None = None, seed: int | None = None
+) -> NetworkModule:
     """Torch module of a network, with its weights or, where it has none, fresh ones.
 
     Fresh weights are Glorot uniform with zero biases, as Keras starts.
@@ -106,9 +109,10 @@ def build(network: Network, *, seed: int | None = None) -> NetworkModule:
     ----------
     network
         Fitted or not.
+    weights
+        Real values to start from, in place of the network's own, by the names of ``Network.weights``.
     seed
-        Of the fresh weights; None draws from torch's global generator. Either way nothing else is drawn
-        from that generator.
+        Of the fresh weights; None draws them anew each time.
 
     Raises
     ------
@@ -121,16 +125,13 @@ def build(network: Network, *, seed: int | None = None) -> NetworkModule:
     _require_no_jit()
     with torch.random.fork_rng(devices=[]):
         module = NetworkModule(network)
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    if weights is None:
+        fresh = partial(fresh_weights, network, np.random.default_rng(seed))
+        weights = real_weights(network) if network.fitted else fresh()
     with torch.no_grad():
-        for index, weight, bias in _parameters(module):
-            layer = network.layers[index]
-            if network.fitted:
-                weight.copy_(_to_torch(_real(network, layer, "weight")))
-                bias.copy_(_to_torch(_real(network, layer, "bias")))
-            else:
-                nn.init.xavier_uniform_(weight, generator=generator)
-                bias.zero_()
+        for index, *tensors in _parameters(module):
+            for role, tensor in zip(("weight", "bias"), tensors, strict=True):
+                tensor.copy_(_to_torch(np.asarray(weights[f"{network.layers[index].name}.{role}"])))
     return module
 
 
@@ -302,12 +303,6 @@ def _parameters(module: NetworkModule) -> Iterator[tuple[int, nn.Parameter, nn.P
             assert isinstance(affine.weight, nn.Parameter)
             assert isinstance(affine.bias, nn.Parameter)
             yield index, affine.weight, affine.bias
-
-
-def _real(network: Network, layer: Layer, role: str) -> NDArray[np.float64]:
-    array = network.weights[f"{layer.name}.{role}"]
-    fixed: FixedPoint | None = getattr(layer, role)
-    return np.asarray(array, np.float64) if fixed is None else fixed.dequantise(np.asarray(array, np.int64))
 
 
 def _to_torch(array: NDArray[np.float64]) -> Tensor:

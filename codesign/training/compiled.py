@@ -7,7 +7,7 @@ the bias. Oracle: the torch module of the same network.
 import ctypes
 import math
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_void_p
 from itertools import product
 from typing import Any, Final
@@ -39,7 +39,7 @@ from codesign.network import (
 from codesign.tasks import Samples
 from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, COMPILED_LOSSES
 
-__all__ = ["CompiledNetwork", "fresh_weights", "real_weights", "rounded_weights"]
+__all__ = ["CompiledNetwork"]
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -283,54 +283,6 @@ class CompiledNetwork:
             member=self._hold(np.concatenate(members)),
             weight=self._hold(weight, c_float),
         )
-
-
-def fresh_weights(
-    network: Network, rng: np.random.Generator, output_bias: float
-) -> dict[str, NDArray[np.float64]]:
-    """Glorot uniform weights and zero biases, but for those of the last layer; layout of the network.
-
-    Bound ``sqrt(6 / (fan in + fan out))`` (Glorot and Bengio, AISTATS 2010, equation 16), fans with the area
-    of the kernel.
-    """
-    weights: dict[str, NDArray[np.float64]] = {}
-    for layer, shape in zip(network.layers, network.shapes, strict=False):
-        for role, wanted in layer.weight_shapes(shape).items():
-            fans = math.prod(wanted[:-2]) * sum(wanted[-2:])
-            bound = math.sqrt(6 / fans) if role == "weight" else 0.0
-            weights[f"{layer.name}.{role}"] = rng.uniform(-bound, bound, wanted)
-    last = next(name for name in reversed(weights) if name.endswith(".bias"))
-    weights[last] = np.full_like(weights[last], output_bias)
-    return weights
-
-
-def real_weights(network: Network) -> dict[str, NDArray[np.float64]]:
-    """Real values of a fitted network's weights."""
-    return {
-        name: np.asarray(array, np.float64)
-        if fixed is None
-        else fixed.dequantise(np.asarray(array, np.int64))
-        for name, array, fixed in _with_formats(network, network.weights)
-    }
-
-
-def rounded_weights(network: Network, weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Codes of real weights where a layer has formats; the others as they are."""
-    return {
-        name: np.asarray(array, np.float64) if fixed is None else fixed.quantise(array)
-        for name, array, fixed in _with_formats(network, weights)
-    }
-
-
-def _with_formats(
-    network: Network, weights: Mapping[str, NDArray[Any]]
-) -> Iterator[tuple[str, NDArray[Any], FixedPoint | None]]:
-    formats = {
-        f"{layer.name}.{role}": getattr(layer, role)
-        for layer, shape in zip(network.layers, network.shapes, strict=False)
-        for role in layer.weight_shapes(shape)
-    }
-    return ((name, array, formats[name]) for name, array in weights.items())
 
 
 def _format(fixed: FixedPoint | None) -> _Format:

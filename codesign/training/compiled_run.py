@@ -5,9 +5,10 @@ from numpy.typing import NDArray
 
 from codesign.network import Network
 from codesign.tasks import Samples
-from codesign.training.compiled import CompiledNetwork, fresh_weights, real_weights, rounded_weights
+from codesign.training.compiled import CompiledNetwork
 from codesign.training.recipe import Recipe
 from codesign.training.run import Run
+from codesign.training.weights import rounded_weights
 
 __all__ = ["CompiledRun"]
 
@@ -18,22 +19,13 @@ class CompiledRun(Run):
     def __init__(
         self, network: Network, training: Samples, validation: Samples, recipe: Recipe, loss: str, seed: int
     ) -> None:
-        super().__init__(recipe, len(training))
-        self.network, self.training, self.validation = network, _contiguous(training), _contiguous(validation)
+        super().__init__(network, recipe, len(training), seed)
+        self.training, self.validation = _contiguous(training), _contiguous(validation)
         self.engine = CompiledNetwork(network, loss=loss, output_index=training.output_index)
-        self.generator = np.random.default_rng(seed)
-        start = self.engine.parameters(
-            real_weights(network)
-            if network.fitted
-            else fresh_weights(network, self.generator, recipe.output_bias)
-        )
+        start = self.engine.parameters(self.start)
         self.state = (start, np.zeros_like(start), np.zeros_like(start))
         self.gradient, self.kept = np.empty_like(start), start.copy()
         self.looked_at = np.arange(min(recipe.validation_samples or len(validation), len(validation)))
-
-    def order(self) -> NDArray[np.int64]:
-        """The training samples in a new order."""
-        return self.generator.permutation(self.samples)
 
     def update(self, rows: NDArray[np.int64]) -> float:
         """One step of Adam; the loss before it."""

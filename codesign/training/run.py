@@ -3,12 +3,14 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.network import Network
 from codesign.training.recipe import Recipe
+from codesign.training.weights import fresh_weights, real_weights
 
 __all__ = ["Progress", "Run"]
 
@@ -16,16 +18,18 @@ Progress = Callable[[int, float], None]
 
 
 class Run(ABC):
-    """Steps, validations and stopping; an engine adds how a step is made."""
+    """Start, order, steps, validations and stopping; an engine adds how a step is made.
 
-    def __init__(self, recipe: Recipe, samples: int) -> None:
-        self.recipe, self.samples = recipe, samples
+    So every engine starts a seed from the same weights and sees the same batches.
+    """
+
+    def __init__(self, network: Network, recipe: Recipe, samples: int, seed: int) -> None:
+        self.network, self.recipe, self.samples = network, recipe, samples
+        self.generator = np.random.default_rng(seed)
+        fresh = partial(fresh_weights, network, self.generator, recipe.output_bias)
+        self.start = real_weights(network) if network.fitted else fresh()
         self.step = self.seen = self.best_step = 0
         self.curve: list[tuple[int, float, float]] = []
-
-    @abstractmethod
-    def order(self) -> NDArray[np.int64]:
-        """The training samples in a new order."""
 
     @abstractmethod
     def update(self, rows: NDArray[np.int64]) -> float:
@@ -79,7 +83,7 @@ class Run(ABC):
     def _batches(self) -> Iterator[NDArray[np.int64]]:
         """Rows of each step: every epoch in a new order, its last batch as small as it comes."""
         while True:
-            order = self.order()
+            order = self.generator.permutation(self.samples)
             for start in range(0, len(order), self.recipe.batch):
                 if self.step == self.recipe.steps:
                     return

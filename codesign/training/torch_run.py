@@ -33,15 +33,12 @@ class TorchRun(Run):
         loss: str,
         seed: int,
     ) -> None:
-        super().__init__(recipe, len(training))
-        self.network, self.module, self.criterion = network, build(network, seed=seed), loss_named(loss)
-        self.generator = torch.Generator().manual_seed(seed)
+        super().__init__(network, recipe, len(training), seed)
+        self.module, self.criterion = build(network, weights=self.start), loss_named(loss)
         self.index = torch.from_numpy(np.require(training.output_index, np.int64, "W"))
         self.inputs, self.targets = _tensors(self.module, training, len(training))
         count = min(recipe.validation_samples or len(validation), len(validation))
         self.validation_inputs, self.validation_targets = _tensors(self.module, validation, count)
-        if not network.fitted:
-            _start_output_bias(self.module, recipe.output_bias)
         self.parameters = _joined(self.module)
         self.kept = self.parameters.detach().clone()
         self.optimiser = torch.optim.Adam(
@@ -52,10 +49,6 @@ class TorchRun(Run):
         """As any engine, on one thread."""
         with _one_thread():
             return super().descend(progress)
-
-    def order(self) -> NDArray[np.int64]:
-        """The training samples in a new order."""
-        return torch.randperm(self.samples, generator=self.generator).numpy()
 
     def update(self, rows: NDArray[np.int64]) -> float:
         """One step of Adam; the loss before it."""
@@ -103,12 +96,6 @@ def _tensors(module: NetworkModule, samples: Samples, count: int) -> tuple[Tenso
         for array in (samples.inputs, samples.targets)
     )
     return module.rounded(inputs), targets
-
-
-def _start_output_bias(module: NetworkModule, value: float) -> None:
-    biases = [tensor for name, tensor in module.named_parameters() if name.endswith("bias")]
-    with torch.no_grad():
-        biases[-1].fill_(value)
 
 
 def _joined(module: NetworkModule) -> Tensor:

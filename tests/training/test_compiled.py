@@ -1,5 +1,7 @@
 """The compiled engine against the torch module of the same network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +14,11 @@ from codesign.tasks import Samples
 from codesign.tasks.wafers import FLAT_8X8
 from codesign.training import COMPILED_LOSSES
 from codesign.training.build import build, extract
-from codesign.training.compiled import CompiledNetwork, real_weights
+from codesign.training.compiled import CompiledNetwork
 from codesign.training.fit import fit
 from codesign.training.losses import LOSSES
 from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, Recipe
+from codesign.training.weights import real_weights
 from search_spaces import econt, econt_float
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.absence())
@@ -168,3 +171,16 @@ def test_a_fit_learns_repeats_and_its_chip_is_exact(kind):
     ours = engine.loss(engine.parameters(real_weights(first.network)), data, rows)
     assert ours == pytest.approx(expected, rel=0.15)
     assert first.best_loss == pytest.approx(ours, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", DEFINITIONS)
+def test_both_engines_start_alike_see_the_same_batches_and_learn_alike(kind):
+    definition = DEFINITIONS[kind]
+    network = definition.build(definition.SPACE.candidate(econt.BASELINE))
+    data = samples(1000)
+    recipe = Recipe(steps=200, batch=100, validate_every=20)
+    ours, torchs = (
+        fit(network, data, data, replace(recipe, engine=engine), loss="telescoping", seed=4)
+        for engine in ("native", "torch")
+    )
+    np.testing.assert_allclose(ours.curve, torchs.curve, rtol=1e-3)
