@@ -43,6 +43,8 @@ class Evaluation:
         CPU time of training and scoring, in seconds.
     curve
         Rows of (step, training loss, validation loss).
+    engine
+        What trained: ``native`` or ``torch``; empty if nothing did.
     """
 
     number: int
@@ -57,6 +59,7 @@ class Evaluation:
     seed: int = 0
     seconds: float = 0.0
     curve: tuple[tuple[int, float, float], ...] = ()
+    engine: str = ""
 
     def __post_init__(self) -> None:
         """Reject an unknown status; freeze the mappings."""
@@ -94,12 +97,14 @@ class Evaluation:
             "seed": self.seed,
             "seconds": self.seconds,
             "curve": [list(row) for row in self.curve],
+            "engine": self.engine,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Inverse of ``to_dict``."""
         values = {name: value for name, value in data.items() if name != "digest"}
+        values.setdefault("engine", "torch" if values["steps"] else "")  # older than the compiled engine
         values["candidate"] = Candidate(values["candidate"])
         values["metrics"] = {name: Summary(**summary) for name, summary in values["metrics"].items()}
         values["curve"] = tuple(

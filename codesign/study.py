@@ -35,7 +35,8 @@ from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate, SpaceDefinition
 from codesign.store import Store
 from codesign.tasks import Task
-from codesign.training import COMPILED_LOSSES, Recipe
+from codesign.training import Recipe
+from codesign.training.engine import with_engine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +98,11 @@ class Setup:
     export
         Targets that designs are exported to. A design that one of them refuses is recorded as infeasible,
         with the reason, and not trained.
+
+    Attributes
+    ----------
+    why_torch
+        Why not the compiled engine but torch trains, though ``recipe`` left that open; else empty.
     """
 
     definition: SpaceDefinition
@@ -111,6 +117,7 @@ class Setup:
     workers: int = 1
     in_flight: int = 4
     export: tuple[str, ...] = ()
+    why_torch: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         """Reject objectives that nothing gives a value to."""
@@ -120,8 +127,9 @@ class Setup:
                 f"a front needs at least two different objectives, got {', '.join(names) or 'none'}"
             )
         self._require_free_names()
-        if self.recipe.engine == "native":
-            self._require_kernels()
+        recipe, why = with_engine(self.recipe, self.task.loss)
+        object.__setattr__(self, "recipe", recipe)
+        object.__setattr__(self, "why_torch", why)
         for goal in self.objectives:
             if goal.name not in self.model.predicts and goal.name not in self.task.metrics:
                 raise ConfigError(
@@ -135,16 +143,6 @@ class Setup:
                     f"a limit bounds one of {', '.join(self.model.predicts)}, as 'area_um2<=1e6'; "
                     f"got {goal.spelling!r}"
                 )
-
-    def _require_kernels(self) -> None:
-        """Reject, before anything is trained, what the compiled engine cannot do here."""
-        if not native.available():
-            raise MissingToolError(f"{native.absence()}; engine torch does the same work without them")
-        if self.task.loss not in COMPILED_LOSSES:
-            raise ConfigError(
-                f"the native engine has the losses {', '.join(COMPILED_LOSSES)}; the task "
-                f"{self.task.name!r} has {self.task.loss!r}: use engine torch"
-            )
 
     def _require_free_names(self) -> None:
         """Reject parameters and metrics whose columns in tables would be another value's."""
@@ -252,6 +250,7 @@ class Study:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.meta = store.meta()
+        self.meta.get("recipe", {}).setdefault("engine", "torch")  # studies older than the compiled engine
         self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
         self.note = ""
 
@@ -601,6 +600,7 @@ class Outcome:
     epochs: float
     seconds: float
     curve: tuple[tuple[int, float, float], ...]
+    engine: str
 
 
 def _evaluate(context: tuple[Task, Recipe, int], network: Network) -> Outcome:
@@ -622,6 +622,7 @@ def _evaluate(context: tuple[Task, Recipe, int], network: Network) -> Outcome:
         epochs=fitted.epochs,
         seconds=process_time() - start,
         curve=fitted.curve,
+        engine=fitted.engine,
     )
 
 
@@ -655,6 +656,7 @@ def _flat(evaluation: Evaluation) -> dict[str, Any]:
         "epochs": evaluation.epochs,
         "seed": evaluation.seed,
         "seconds": evaluation.seconds,
+        "engine": evaluation.engine,
     }
 
 

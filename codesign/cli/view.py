@@ -328,7 +328,7 @@ def _recipe(study: Study) -> str:
     return (
         f"{recipe['steps']} steps, batch {recipe['batch']}, {recipe['schedule']} learning rate from "
         f"{recipe['learning_rate']:g}, last bias from {recipe['output_bias']:.3g}, "
-        f"engine {recipe.get('engine', 'torch')}"
+        f"engine {recipe['engine']}"
     )
 
 

@@ -9,7 +9,8 @@ from codesign.errors import DataError
 from codesign.network import Network
 from codesign.tasks import Samples
 from codesign.training.compiled_run import CompiledRun
-from codesign.training.recipe import Recipe
+from codesign.training.engine import with_engine
+from codesign.training.recipe import Engine, Recipe
 from codesign.training.run import Progress, Run
 
 __all__ = ["Fit", "Progress", "fit"]
@@ -36,6 +37,8 @@ class Fit:
         Of each validation: step, mean training loss since the one before, validation loss.
     best_step
         Step of the kept weights; 0 for those of the start.
+    engine
+        What computed.
     cpu_seconds, wall_seconds
         Processor time of this process, and time on the clock.
     """
@@ -47,6 +50,7 @@ class Fit:
     epochs: float
     curve: tuple[tuple[int, float, float], ...]
     best_step: int
+    engine: Engine
     cpu_seconds: float
     wall_seconds: float
 
@@ -68,7 +72,7 @@ def fit(
 ) -> Fit:
     """Fit a network to samples.
 
-    Same arguments, same bits, on the same machine and libraries. Torch computes on one thread meanwhile:
+    Same arguments, same bits, on the same engine, machine and libraries. Torch computes on one thread meanwhile:
     more are slower on networks of this size, and their sums depend on the split.
 
     Parameters
@@ -98,6 +102,7 @@ def fit(
     for name, samples in (("training", training), ("validation", validation)):
         _require_samples(name, samples, network)
     cpu, wall = time.process_time(), time.perf_counter()
+    recipe, _ = with_engine(recipe, loss)
     run = _run(network, training, validation, recipe, loss, seed)
     reason = run.descend(progress)
     return Fit(
@@ -108,6 +113,7 @@ def fit(
         epochs=run.seen / len(training),
         curve=tuple(run.curve),
         best_step=run.best_step,
+        engine=recipe.engine or "torch",
         cpu_seconds=time.process_time() - cpu,
         wall_seconds=time.perf_counter() - wall,
     )

@@ -54,8 +54,9 @@ class Recipe:
     validation_samples
         How many of the validation samples are looked at, the first ones; None: all.
     engine
-        What computes: ``torch``, or ``native``, the compiled engine, which is for small networks.
-        The two draw other weights and orders from the same seed.
+        What computes: ``native``, the compiled engine, or ``torch``. None: the compiled engine if its
+        kernels were built and it has the loss, else torch. Either starts from the same weights and sees
+        the same batches; their sums are rounded in another order.
 
     Raises
     ------
@@ -76,7 +77,7 @@ class Recipe:
     patience: int | None = 30
     validate_every: int | None = None
     validation_samples: int | None = None
-    engine: Engine = "torch"
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
         """Reject counts below 1, and rates and biases that are not usable numbers."""
@@ -94,7 +95,7 @@ class Recipe:
             raise ConfigError(f"recipe: learning_rate is above 0, got {self.learning_rate!r}")
         if self.schedule not in get_args(Schedule):
             raise ConfigError(f"recipe: schedule is one of {get_args(Schedule)}, got {self.schedule!r}")
-        if self.engine not in get_args(Engine):
+        if self.engine is not None and self.engine not in get_args(Engine):
             raise ConfigError(f"recipe: engine is one of {get_args(Engine)}, got {self.engine!r}")
 
     @classmethod
@@ -135,11 +136,8 @@ class Recipe:
         return max(1, min(epoch, self.steps // _CHECKS_PER_RUN))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; of the engine only one that is not torch, as in studies older than it."""
-        values = asdict(self)
-        if self.engine == "torch":
-            del values["engine"]
-        return values
+        """Plain data for JSON."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

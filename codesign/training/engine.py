@@ -1,0 +1,29 @@
+"""Which engine trains."""
+
+from dataclasses import replace
+
+from codesign import native
+from codesign.errors import ConfigError, MissingToolError
+from codesign.training.recipe import COMPILED_LOSSES, Recipe
+
+__all__ = ["with_engine"]
+
+
+def with_engine(recipe: Recipe, loss: str) -> tuple[Recipe, str]:
+    """The recipe with its engine named; and why that is torch, where the recipe had left it open.
+
+    Raises
+    ------
+    MissingToolError
+        If the recipe names the compiled engine, and its kernels were not built.
+    ConfigError
+        If the recipe names the compiled engine, and it lacks the loss.
+    """
+    lacks = f"the compiled engine has the losses {', '.join(COMPILED_LOSSES)}, not {loss!r}"
+    absent = "" if native.available() else native.absence()
+    why = absent or ("" if loss in COMPILED_LOSSES else lacks)
+    if recipe.engine == "native" and why:
+        raise (MissingToolError if absent else ConfigError)(f"{why}; engine torch does the same work")
+    if recipe.engine is not None:
+        return recipe, ""
+    return replace(recipe, engine="torch" if why else "native"), why
