@@ -295,7 +295,7 @@ def run(
         None if isinstance(model, str) else model,
     )
     by_name = isinstance(space, str) and isinstance(task, str) and isinstance(model, str)
-    with Bar(trials, setup.objectives) if progress else nullcontext() as watcher:
+    with Bar(trials, setup) if progress else nullcontext() as watcher:
         return start(config, setup, out, watcher, by_name=by_name)
 
 
@@ -313,7 +313,10 @@ def start(
     """
     folder = Path(out or config.out or f"runs/{setup.definition.SPACE.name}-{setup.seed}")
     if not (folder / "study.sqlite").exists():
-        whole = _resolved(config, Path.cwd()).model_copy(update={"in_flight": setup.in_flight})
+        recipe = config.recipe.model_copy(update={"engine": setup.recipe.engine})
+        whole = _resolved(config, Path.cwd()).model_copy(
+            update={"in_flight": setup.in_flight, "recipe": recipe}
+        )
         Study.create(folder, setup, whole.model_dump(exclude_unset=True) if by_name else None).close()
     return go_on(folder, setup, config.trials, watcher)
 
@@ -337,7 +340,9 @@ def stored_config(folder: str | Path) -> StudyConfig:
             f"{folder} was made from Python objects; go on with codesign.run(..., out={str(folder)!r})"
         )
     config = parse_study(study.meta["config"], str(folder))
-    return config.model_copy(update={"trials": study.meta.get("trials", config.trials)})
+    engine = config.recipe.engine or "torch"  # studies older than the compiled engine name none
+    recipe = config.recipe.model_copy(update={"engine": engine})
+    return config.model_copy(update={"trials": study.meta.get("trials", config.trials), "recipe": recipe})
 
 
 def stored_task(study: Study) -> Task | None:
@@ -370,7 +375,7 @@ def resume(folder: str | Path, trials: int | None = None, *, progress: bool = Tr
     """
     config = stored_config(folder)
     setup, total = config.setup(), config.trials if trials is None else trials
-    with Bar(total, setup.objectives) if progress else nullcontext() as watcher:
+    with Bar(total, setup) if progress else nullcontext() as watcher:
         return go_on(folder, setup, total, watcher)
 
 

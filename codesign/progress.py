@@ -1,12 +1,14 @@
 """A progress bar for studies run from Python, in a terminal or a notebook."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codesign.evaluation import Evaluation
-from codesign.objectives import Objective
 from codesign.pareto import Front
 from codesign.space import Candidate
+
+if TYPE_CHECKING:
+    from codesign.study import Setup
 
 __all__ = ["Bar"]
 
@@ -18,12 +20,12 @@ class Bar:
     ----------
     trials
         Designs in all.
-    objectives
-        What is traded.
+    setup
+        What the study runs with.
     """
 
-    def __init__(self, trials: int, objectives: Sequence[Objective]) -> None:
-        self._trials, self._objectives = trials, tuple(objectives)
+    def __init__(self, trials: int, setup: "Setup") -> None:
+        self._trials, self._objectives, self._why_torch = trials, setup.objectives, setup.why_torch
         self._ended: list[Evaluation] = []
         self._bar: Any = None
         self._task: Any = None
@@ -35,6 +37,8 @@ class Bar:
         self._bar = Progress(TextColumn("designs"), *columns)
         self._task = self._bar.add_task("", total=self._trials)
         self._bar.start()
+        if self._why_torch:
+            self._bar.console.print(f"note: PyTorch trains: {self._why_torch}")
         return self
 
     def __exit__(self, *_: object) -> None:

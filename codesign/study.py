@@ -8,7 +8,7 @@ interrupted.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign import native
-from codesign.errors import CodesignError, ConfigError, MissingToolError, StoreError, UnsupportedLayerError
+from codesign.errors import CodesignError, ConfigError, StoreError, UnsupportedLayerError
 from codesign.evaluation import Evaluation, Reference, Status
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.export import exporter
@@ -47,7 +46,7 @@ __all__ = ["Setup", "Study", "Watcher"]
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05
 OWN_COLUMNS = (
-    *("number", "digest", "status", "reason", "origin", "steps", "epochs", "seed", "seconds"),
+    *("number", "digest", "status", "reason", "origin", "steps", "epochs", "seed", "seconds", "engine"),
     *("effective_bops", "on_front"),
 )
 """Columns of tables beside parameters, metrics and costs."""
@@ -546,9 +545,8 @@ class _Loop:
         elif isinstance(result, BaseException):
             self._record(self._evaluation(number, "failed", f"{type(result).__name__}: {result}"))
         else:
-            values = {
-                name: getattr(result, name) for name in ("metrics", "steps", "epochs", "seconds", "curve")
-            }
+            names = ("metrics", "steps", "epochs", "seconds", "curve", "engine")
+            values = {name: getattr(result, name) for name in names}
             evaluation = self._evaluation(number, result.status, result.reason, **values)
             trained = evaluation.ok
             if trained:

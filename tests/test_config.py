@@ -15,6 +15,7 @@ from codesign.objectives import Objective
 from codesign.study import Setup
 from codesign.tasks.econt import EcontTask
 from codesign.training import Recipe
+from codesign.training.engine import with_engine
 from search_spaces import econt
 
 SPACE_FILE = """
@@ -96,7 +97,7 @@ clock_mhz = 80
     assert setup.limits == (Objective("operations", budget=40_000.0),)
     assert (setup.device.technology, setup.device.clock_mhz) == ("asic-45nm", 80.0)
     assert (setup.optimiser.name, setup.seed, setup.workers, setup.in_flight) == ("random", 3, 2, 5)
-    assert setup.recipe == Recipe.quick(600, learning_rate=1.0)
+    assert setup.recipe == Recipe.quick(600, learning_rate=1.0, engine=setup.recipe.engine)
     assert (config.trials, config.export) == (48, ["onnx"])
     assert setup.task.describe()["training"] + setup.task.describe()["validation"] == 200
 
@@ -208,7 +209,7 @@ def test_a_task_of_ones_own_takes_its_own_options(monkeypatch: pytest.MonkeyPatc
     def from_options(size, *, depth: int = 1):  # type: ignore[no-untyped-def]
         if depth < 0:
             raise ValueError("depth is below 0")
-        return SimpleNamespace(name="own", metrics={"error": "1"}, size=size, depth=depth)
+        return SimpleNamespace(name="own", loss="mse", metrics={"error": "1"}, size=size, depth=depth)
 
     kinds: dict[str, Any] = {"own": SimpleNamespace(from_options=from_options), "none": SimpleNamespace()}
     monkeypatch.setattr(module.catalogue, "load", lambda kind, name: kinds[name])
@@ -411,7 +412,7 @@ def test_what_a_study_was_made_with_can_be_resumed_from_elsewhere(
     module.resume(tmp_path / "there")
     again, trials, _ = study.ran
     assert trials == 7
-    assert again.recipe == made.recipe == Recipe.quick(9)
+    assert again.recipe == made.recipe == Recipe.quick(9, engine="torch")
     assert (again.objectives, again.device, again.in_flight) == (made.objectives, made.device, made.in_flight)
     assert again.definition.SPACE.fingerprint == made.definition.SPACE.fingerprint
     module.resume(tmp_path / "there", trials=20)
@@ -474,16 +475,19 @@ def test_arguments_of_run_are_checked_as_a_file_is(
     assert study.ran == ()
 
 
-def test_the_engine_is_part_of_the_recipe_and_only_said_where_it_is_not_torch(
+def test_the_engine_is_the_compiled_one_where_it_can_be_and_the_setup_says_why_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert parsed(recipe={"engine": "native"}).recipe.recipe().engine == "native"
-    assert parsed(recipe={"engine": "native"}).recipe.recipe().to_dict()["engine"] == "native"
-    assert "engine" not in parsed().recipe.recipe().to_dict()
-    monkeypatch.setattr("codesign.study.native.available", lambda: True)
-    with pytest.raises(ConfigError, match="the task 'tiny' has 'huber': use engine torch"):
+    monkeypatch.setattr("codesign.training.engine.native.available", lambda: True)
+    lacks = "the compiled engine has the losses telescoping, mse, weighted_mse, not 'huber'"
+    assert setup().recipe.engine == "torch"
+    assert setup().why_torch == lacks
+    assert setup(recipe={"engine": "torch"}).why_torch == ""
+    with pytest.raises(ConfigError, match=f"{lacks}; engine torch"):
         setup(recipe={"engine": "native"})
-    monkeypatch.setattr("codesign.study.native.available", lambda: False)
-    monkeypatch.setattr("codesign.study.native.absence", lambda: "no kernels")
+    assert with_engine(Recipe(), "mse") == (Recipe(engine="native"), "")
+    monkeypatch.setattr("codesign.training.engine.native.available", lambda: False)
+    monkeypatch.setattr("codesign.training.engine.native.absence", lambda: "no kernels")
+    assert with_engine(Recipe(), "mse") == (Recipe(engine="torch"), "no kernels")
     with pytest.raises(MissingToolError, match="no kernels; engine torch"):
         setup(recipe={"engine": "native"})

@@ -164,7 +164,8 @@ def _device_options(command: Any) -> Any:
 @click.option(
     "--engine",
     type=click.Choice(["torch", "native"]),
-    help="What trains: PyTorch, or the compiled engine, 8 times as fast on the baseline.  [default: torch]",
+    help="What trains: the compiled engine, 8 times as fast on the baseline, or PyTorch.  [default: native "
+    "where it was built]",
 )
 @click.option("--seed", type=int, help="Seed of proposals and trainings.  [default: 0]")
 @click.option("--out", type=click.Path(), help="Folder of the study.  [default: runs/SPACE-SEED]")
@@ -265,6 +266,8 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
             f"constant; {setup.recipe.steps:,} steps tell designs apart with --recipe quick",
             err=True,
         )
+    if not as_json and setup.why_torch:
+        click.echo(f"note: PyTorch trains: {setup.why_torch}", err=True)
     with _stoppable(out):
         with View(config.trials, setup, quiet=as_json) as view:
             study = start(config, setup, out, view)

@@ -72,8 +72,8 @@ def fit(
 ) -> Fit:
     """Fit a network to samples.
 
-    Same arguments, same bits, on the same engine, machine and libraries. Torch computes on one thread meanwhile:
-    more are slower on networks of this size, and their sums depend on the split.
+    Same arguments, same bits, on the same engine, machine and libraries. Torch computes on one thread
+    meanwhile: more are slower on networks of this size, and their sums depend on the split.
 
     Parameters
     ----------
