@@ -295,7 +295,7 @@ def run(
         None if isinstance(model, str) else model,
     )
     by_name = isinstance(space, str) and isinstance(task, str) and isinstance(model, str)
-    with Bar(trials, setup) if progress else nullcontext() as watcher:
+    with Bar(trials, setup.objectives, setup.why_torch) if progress else nullcontext() as watcher:
         return start(config, setup, out, watcher, by_name=by_name)
 
 
@@ -375,7 +375,7 @@ def resume(folder: str | Path, trials: int | None = None, *, progress: bool = Tr
     """
     config = stored_config(folder)
     setup, total = config.setup(), config.trials if trials is None else trials
-    with Bar(total, setup) if progress else nullcontext() as watcher:
+    with Bar(total, setup.objectives, setup.why_torch) if progress else nullcontext() as watcher:
         return go_on(folder, setup, total, watcher)
 
 

@@ -1,14 +1,12 @@
 """A progress bar for studies run from Python, in a terminal or a notebook."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from codesign.evaluation import Evaluation
+from codesign.objectives import Objective
 from codesign.pareto import Front
 from codesign.space import Candidate
-
-if TYPE_CHECKING:
-    from codesign.study import Setup
 
 __all__ = ["Bar"]
 
@@ -20,12 +18,14 @@ class Bar:
     ----------
     trials
         Designs in all.
-    setup
-        What the study runs with.
+    objectives
+        What is traded.
+    why_torch
+        Why not the compiled engine trains; empty: nothing to say.
     """
 
-    def __init__(self, trials: int, setup: "Setup") -> None:
-        self._trials, self._objectives, self._why_torch = trials, setup.objectives, setup.why_torch
+    def __init__(self, trials: int, objectives: Sequence[Objective], why_torch: str = "") -> None:
+        self._trials, self._objectives, self._why_torch = trials, tuple(objectives), why_torch
         self._ended: list[Evaluation] = []
         self._bar: Any = None
         self._task: Any = None
