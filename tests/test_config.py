@@ -479,7 +479,7 @@ def test_the_engine_is_the_compiled_one_where_it_can_be_and_the_setup_says_why_n
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("codesign.training.engine.native.available", lambda: True)
-    lacks = "the compiled engine has the losses telescoping, mse, weighted_mse, not 'huber'"
+    lacks = "the compiled engine has the losses telescoping, mse, weighted_mse, emd, not 'huber'"
     assert setup().recipe.engine == "torch"
     assert setup().why_torch == lacks
     assert setup(recipe={"engine": "torch"}).why_torch == ""

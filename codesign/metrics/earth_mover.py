@@ -18,7 +18,7 @@ from codesign.errors import DataError
 from codesign.metrics.pairs import charges, score_filled_rows, shares
 from codesign.metrics.trigger_cells import DISTANCES
 
-__all__ = ["emd", "emd_gradient"]
+__all__ = ["Metric", "emd", "emd_gradient", "ground_metric"]
 
 _MAX_PIVOTS: Final = 1_000_000
 _KERNEL_BINS: Final = 256
@@ -84,7 +84,7 @@ def emd(
     """
     if threads < 1:
         raise DataError(f"threads is 1 or more, got {threads}")
-    metric = _metric(distances)
+    metric = ground_metric(distances)
     if _compiled(metric):
         work = partial(_work_by_kernel, metric=metric, threads=threads)
     else:
@@ -131,7 +131,7 @@ def emd_gradient(
     >>> work, gradient
     (array([1.]), array([[-0.5,  0. ,  0.5]]))
     """
-    metric = _metric(distances)
+    metric = ground_metric(distances)
     target, prediction = (np.ascontiguousarray(rows, np.float64) for rows in charges(x, y, bins=metric.bins))
     if not _compiled(metric):
         return _gradient_by_pot(prediction, target, metric.distances)
@@ -140,7 +140,7 @@ def emd_gradient(
 
 
 @dataclass(frozen=True, slots=True)
-class _Metric:
+class Metric:
     """Distances that were checked, ``(bins, bins)``, and what the kernel wants of them."""
 
     distances: NDArray[np.float64]
@@ -148,10 +148,11 @@ class _Metric:
 
     @property
     def bins(self) -> int:
+        """How many there are."""
         return len(self.distances)
 
 
-def _metric(distances: ArrayLike) -> _Metric:
+def ground_metric(distances: ArrayLike) -> Metric:
     """Check and sort the distances; the last few are remembered by value."""
     metric = np.ascontiguousarray(distances, dtype=np.float64)
     if metric.ndim != 2 or metric.shape[0] != metric.shape[1] or not metric.size:
@@ -160,20 +161,20 @@ def _metric(distances: ArrayLike) -> _Metric:
 
 
 @lru_cache(maxsize=8)
-def _prepared(distances: bytes, bins: int) -> _Metric:
+def _prepared(distances: bytes, bins: int) -> Metric:
     metric = np.frombuffer(distances).reshape(bins, bins)
     _check_metric(metric)
     first, second = np.triu_indices(bins if bins <= _KERNEL_BINS else 0, k=1)
     order = np.argsort(metric[first, second], kind="stable")
-    return _Metric(metric, (first << 8 | second)[order].astype(np.int32))
+    return Metric(metric, (first << 8 | second)[order].astype(np.int32))
 
 
-def _compiled(metric: _Metric) -> bool:
+def _compiled(metric: Metric) -> bool:
     return metric.bins <= _KERNEL_BINS and native.available()
 
 
 def _work_by_kernel(
-    x: NDArray[np.float64], y: NDArray[np.float64], metric: _Metric, threads: int
+    x: NDArray[np.float64], y: NDArray[np.float64], metric: Metric, threads: int
 ) -> NDArray[np.float64]:
     """Least work per row, shape ``(n,)``; each thread takes a slice of the rows."""
     if threads == 1 or len(x) < 2:
@@ -186,7 +187,7 @@ def _work_by_kernel(
 def _call_kernel(
     prediction: NDArray[np.float64],
     target: NDArray[np.float64],
-    metric: _Metric,
+    metric: Metric,
     gradient: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Work per row, shape ``(n,)``; its gradient with respect to the prediction goes to ``gradient``."""

@@ -19,7 +19,8 @@ from codesign import native
 from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 from codesign.half_up import half_lsb, require_even_ties
-from codesign.metrics.trigger_cells import BLOCKS, CELLS, GROUP_WEIGHTS, GROUPS
+from codesign.metrics.earth_mover import ground_metric
+from codesign.metrics.trigger_cells import BLOCKS, CELLS, DISTANCES, GROUP_WEIGHTS, GROUPS
 from codesign.network import (
     Conv,
     ConvTranspose,
@@ -45,7 +46,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
 _INT32: Final = POINTER(c_int32)
 _AFFINE, _RELU, _SIGMOID, _POOL, _UPSAMPLE = range(5)
-_SQUARES, _LARGER_SQUARES = range(2)
+_SQUARES, _LARGER_SQUARES, _TRANSPORT = range(3)
 
 
 class _Format(Structure):
@@ -266,6 +267,8 @@ class CompiledNetwork:
 
     def _loss(self, name: str, index: NDArray[np.intp]) -> _Loss:
         outputs = len(index)
+        if name == "emd":
+            return self._transport(index)
         members: list[NDArray[np.intp]] = [np.array([cell]) for cell in range(outputs)]
         weight = np.full(outputs, 1 / outputs)
         if name == "telescoping":
@@ -282,6 +285,18 @@ class CompiledNetwork:
             start=self._hold(np.cumsum([0, *map(len, members)])),
             member=self._hold(np.concatenate(members)),
             weight=self._hold(weight, c_float),
+        )
+
+    def _transport(self, index: NDArray[np.intp]) -> _Loss:
+        metric = ground_metric(DISTANCES)
+        if metric.bins != len(index):
+            raise ConfigError(f"the EMD loss compares {metric.bins} cells, got {len(index)} outputs")
+        return _Loss(
+            kind=_TRANSPORT,
+            outputs=metric.bins,
+            index=self._hold(index),
+            distances=self._hold(metric.distances, c_double),
+            order=self._hold(metric.order),
         )
 
 

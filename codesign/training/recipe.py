@@ -21,7 +21,7 @@ ADAM_EPSILON: Final = 1e-7
 QUICK_OUTPUT_BIAS: Final = math.log(1 / 31)
 """logit(1/32): 48 outputs that start at 1/32 sum to 1.5, the middle of the targets' sums, 1 to 2."""
 
-COMPILED_LOSSES: Final = ("telescoping", "mse", "weighted_mse")
+COMPILED_LOSSES: Final = ("telescoping", "mse", "weighted_mse", "emd")
 """Losses of ``codesign.training.losses`` that the compiled engine has."""
 
 _CHECKS_PER_RUN: Final = 20
