@@ -78,12 +78,12 @@ def both(network: Network, loss: str, isa: str | None = None, rows: int = 50):
     return ours, expected.item(), engine.weights(gradient), wanted
 
 
-def require_equal(ours, expected, gradient, wanted):
+def require_equal(ours, expected, gradient, wanted, floor=1e-2):
     assert ours == pytest.approx(expected, rel=1e-5)
     largest = max(np.abs(array).max() for array in wanted.values())
     for name, array in wanted.items():
         assert gradient[name].shape == array.shape
-        assert np.abs(gradient[name] - array).max() <= 1e-5 * max(np.abs(array).max(), 1e-2 * largest), name
+        assert np.abs(gradient[name] - array).max() <= 1e-5 * max(np.abs(array).max(), floor * largest), name
 
 
 @pytest.mark.parametrize("kind", DEFINITIONS)
@@ -98,7 +98,8 @@ def test_every_loss_on_every_instruction_set(loss, isa):
     network = econt.build(econt.SPACE.candidate(econt.BASELINE))
     ours, expected, gradient, wanted = both(network, loss, isa, rows=37)
     assert min(np.abs(array).max() for array in wanted.values()) > 1e-6
-    require_equal(ours, expected, gradient, wanted)
+    # The EMD does not see the scale of the outputs: the terms of the last bias's gradient all but cancel.
+    require_equal(ours, expected, gradient, wanted, floor=0.1 if loss == "emd" else 1e-2)
 
 
 def test_the_chip_gives_the_integers_of_the_interpreter():
