@@ -1,8 +1,8 @@
 """Training of random designs of the ECON-T space, in samples per CPU second: the compiled engine and torch.
 
-Designs drawn by seed, as the space has them: formats, widths, strides. The compiled engine takes turns with the
-PyTorch engine, and with a plain loop over the float form of the same network (DataLoader, default Adam). Of
-the ratios the geometric mean over the designs is compared with the floor; the widest designs are bound by
+Designs drawn by seed, as the space has them: formats, widths, strides. The compiled engine takes turns with
+the PyTorch engine, and with a plain loop over the float form of the same network (DataLoader, default Adam).
+Of the ratios the geometric mean over the designs is compared with the floor; the widest designs are bound by
 arithmetic for everybody. Run: ``python benchmarks/speed/designs.py``.
 """
 

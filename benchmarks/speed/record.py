@@ -20,7 +20,7 @@ from codesign import native
 from codesign.files import write_file
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ("training", "inference", "workers", "emd", "emd_gradient")
+SCRIPTS = ("training", "designs", "inference", "workers", "emd", "emd_gradient", "study")
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
 PAGE = ROOT / "docs" / "performance.md"
 START, END = "<!-- table: benchmarks/speed/record.py -->", "<!-- end of table -->"
