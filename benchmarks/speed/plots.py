@@ -1,7 +1,7 @@
 """Draw ``docs/speed.png`` from ``benchmarks/results/speed.json``: `python benchmarks/speed/plots.py`.
 
-Left: training throughput over the size of the network, random designs of the space. Right: when each design of
-the demo study ended.
+Left: training throughput over the size of the network, random designs of the space. Right: when each design
+of the demo study ended.
 """
 
 import json

@@ -26,11 +26,14 @@ class Samples:
     output_index
         Shape ``(k,)``: which of the network's flattened outputs (channels last) are compared with the
         targets; the others are free.
+    weights
+        Shape ``(n,)``, float32, not negative: what the loss of each sample is multiplied by; None: 1.
     """
 
     inputs: NDArray[np.float32]
     targets: NDArray[np.float32]
     output_index: NDArray[np.intp]
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -53,7 +53,15 @@ from codesign.training.quantisers import (
 )
 from codesign.training.weights import fresh_weights, real_weights
 
-__all__ = ["NetworkModule", "build", "chip_outputs", "extract"]
+__all__ = [
+    "NetworkModule",
+    "build",
+    "chip_outputs",
+    "extract",
+    "from_torch",
+    "named_parameters",
+    "to_torch",
+]
 
 FLOAT32_BITS: Final = 24
 _CHUNK: Final = 2048
@@ -129,9 +137,8 @@ def build(
         fresh = partial(fresh_weights, network, np.random.default_rng(seed))
         weights = real_weights(network) if network.fitted else fresh()
     with torch.no_grad():
-        for index, *tensors in _parameters(module):
-            for role, tensor in zip(("weight", "bias"), tensors, strict=True):
-                tensor.copy_(_to_torch(np.asarray(weights[f"{network.layers[index].name}.{role}"])))
+        for name, tensor in named_parameters(module):
+            tensor.copy_(to_torch(np.asarray(weights[name])))
     return module
 
 
@@ -141,7 +148,7 @@ def extract(module: NetworkModule, network: Network) -> Network:
     for index, weight, bias in _parameters(module):
         layer = network.layers[index]
         for role, value in (("weight", weight), ("bias", bias)):
-            array = _from_torch(value.detach().double().numpy())
+            array = from_torch(value.detach().double().numpy())
             fixed: FixedPoint | None = getattr(layer, role)
             weights[f"{layer.name}.{role}"] = array if fixed is None else fixed.quantise(array)
     return network.with_weights(weights)
@@ -295,6 +302,13 @@ class _Reshape(nn.Module):
         return value.reshape(len(value), *self.shape)
 
 
+def named_parameters(module: NetworkModule) -> Iterator[tuple[str, nn.Parameter]]:
+    """Every parameter by its name in ``Network.weights``; its layout is torch's."""
+    for index, *tensors in _parameters(module):
+        for role, tensor in zip(("weight", "bias"), tensors, strict=True):
+            yield f"{module.network.layers[index].name}.{role}", tensor
+
+
 def _parameters(module: NetworkModule) -> Iterator[tuple[int, nn.Parameter, nn.Parameter]]:
     """Index, weight and bias of every layer that has them."""
     for index, step in enumerate(module.steps):
@@ -305,12 +319,13 @@ def _parameters(module: NetworkModule) -> Iterator[tuple[int, nn.Parameter, nn.P
             yield index, affine.weight, affine.bias
 
 
-def _to_torch(array: NDArray[np.float64]) -> Tensor:
+def to_torch(array: NDArray[np.float64]) -> Tensor:
     """Keras' layout to torch's: the axes in reverse but for those of the kernel, which stay in order."""
     axes = (3, 2, 0, 1) if array.ndim == 4 else tuple(range(array.ndim))[::-1]
     return torch.from_numpy(array.transpose(axes).copy())
 
 
-def _from_torch(array: NDArray[np.float64]) -> NDArray[np.float64]:
+def from_torch(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of ``to_torch``."""
     axes = (2, 3, 1, 0) if array.ndim == 4 else tuple(range(array.ndim))[::-1]
     return np.ascontiguousarray(array.transpose(axes))

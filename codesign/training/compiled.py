@@ -174,8 +174,9 @@ class CompiledNetwork:
     def loss(
         self, parameters: Floats, samples: Samples, rows: NDArray[np.int64], gradient: Floats | None = None
     ) -> float:
-        """Mean loss over some rows; with ``gradient``, shape of the parameters, it is filled."""
+        """Mean over rows of loss times weight; ``gradient``, shape of the parameters, is filled if given."""
         arrays = [np.ascontiguousarray(array, np.float32) for array in (samples.inputs, samples.targets)]
+        weights = None if samples.weights is None else np.ascontiguousarray(samples.weights, np.float32)
         rows = np.ascontiguousarray(rows, np.int64)
         call = self._call("engine_loss", (*[c_void_p] * 6, c_int64, c_void_p), c_double)
         return float(
@@ -183,7 +184,7 @@ class CompiledNetwork:
                 self._engine,
                 parameters.ctypes.data,
                 *(array.ctypes.data for array in arrays),
-                None,
+                None if weights is None else weights.ctypes.data,
                 rows.ctypes.data,
                 len(rows),
                 None if gradient is None else gradient.ctypes.data,

@@ -5,15 +5,17 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from codesign.errors import DataError
 from codesign.network import Network
 from codesign.tasks import Samples
 from codesign.training.compiled_run import CompiledRun
 from codesign.training.engine import with_engine
 from codesign.training.recipe import Engine, Recipe
-from codesign.training.run import Progress, Run
+from codesign.training.run import Checkpoint, Progress, Run
 
-__all__ = ["Fit", "Progress", "fit"]
+__all__ = ["Checkpoint", "Fit", "Progress", "fit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Fit:
         Step of the kept weights; 0 for those of the start.
     engine
         What computed.
+    checkpoint
+        Where it ended; another fit goes on from there.
     cpu_seconds, wall_seconds
         Processor time of this process, and time on the clock.
     """
@@ -51,6 +55,7 @@ class Fit:
     curve: tuple[tuple[int, float, float], ...]
     best_step: int
     engine: Engine
+    checkpoint: Checkpoint
     cpu_seconds: float
     wall_seconds: float
 
@@ -68,6 +73,7 @@ def fit(
     *,
     loss: str,
     seed: int,
+    go_on: Checkpoint | None = None,
     progress: Progress | None = None,
 ) -> Fit:
     """Fit a network to samples.
@@ -87,6 +93,9 @@ def fit(
         Name of the loss, one of ``codesign.training.losses.LOSSES``.
     seed
         Of the fresh weights and of the order of the samples.
+    go_on
+        Where another fit of the same network on the same samples ended, on either engine: ``steps`` of the
+        recipe counts its steps too, and the best weights are those of what follows.
     progress
         Called after each validation with the step and the validation loss.
 
@@ -104,6 +113,8 @@ def fit(
     cpu, wall = time.process_time(), time.perf_counter()
     recipe, _ = with_engine(recipe, loss)
     run = _run(network, training, validation, recipe, loss, seed)
+    if go_on is not None:
+        run.go_on(go_on)
     reason = run.descend(progress)
     return Fit(
         network=run.fitted(),
@@ -114,6 +125,7 @@ def fit(
         curve=tuple(run.curve),
         best_step=run.best_step,
         engine=recipe.engine or "torch",
+        checkpoint=run.checkpoint(),
         cpu_seconds=time.process_time() - cpu,
         wall_seconds=time.perf_counter() - wall,
     )
@@ -142,6 +154,14 @@ def _require_samples(name: str, samples: Samples, network: Network) -> None:
         raise DataError(
             f"the {name} targets have shape {samples.targets.shape}, "
             f"expected {(len(samples), len(samples.output_index))}: one column for each output index"
+        )
+    weights = samples.weights
+    if weights is not None and (
+        weights.shape != (len(samples),) or not np.isfinite(weights).all() or weights.min() < 0
+    ):
+        raise DataError(
+            f"the {name} weights have shape {weights.shape}, expected {(len(samples),)}, "
+            "all finite and not negative"
         )
     if (
         len(samples.output_index)

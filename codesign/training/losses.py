@@ -1,4 +1,4 @@
-"""What a fit minimises: losses by name, each the mean over the batch."""
+"""What a fit minimises: losses by name, each the mean over the batch, of samples that may have weights."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -15,7 +15,8 @@ from codesign.metrics.trigger_cells import BLOCKS, CELLS, GROUP_WEIGHTS, GROUPS
 
 __all__ = ["LOSSES", "Loss", "emd", "loss_named", "mse", "telescoping", "weighted_mse"]
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""Prediction and target, shapes ``(n, k)``, and weights of the samples, ``(n,)`` or None, to a scalar."""
 
 
 @cache
@@ -38,7 +39,12 @@ def _telescope(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return torch.tensor(sums, dtype=dtype), torch.tensor(weights, dtype=dtype)
 
 
-def telescoping(prediction: Tensor, target: Tensor) -> Tensor:
+def _mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean over the batch of the losses of its samples, each times its weight."""
+    return (losses if weights is None else losses * weights).mean()
+
+
+def telescoping(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Telescoping loss: ``(a - b)**2 max(a, b)`` over cells, groups of four and blocks.
 
     The factor ``max(a, b)``, here ``b + max(a - b, 0)``, is differentiated too. Same as the NumPy reference
@@ -48,33 +54,35 @@ def telescoping(prediction: Tensor, target: Tensor) -> Tensor:
     ----------
     prediction, target
         Shape ``(n, 48)``, charge of each trigger cell in CALQ order, normalised.
+    weights
+        Shape ``(n,)``: what the loss of each sample is multiplied by; None: 1.
 
     Returns
     -------
     loss
         Scalar.
     """
-    sums, weights = _telescope(prediction.dtype)
+    sums, shares = _telescope(prediction.dtype)
     expected = target @ sums
     excess = torch.addmm(expected, prediction, sums, beta=-1)
-    return torch.mv(excess * excess * (expected + excess.relu()), weights).mean()
+    return _mean(torch.mv(excess * excess * (expected + excess.relu()), shares), weights)
 
 
-def mse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over batch and outputs, shapes ``(n, k)``; a scalar."""
-    return torch.nn.functional.mse_loss(prediction, target)
+def mse(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean squared error over batch and outputs, shapes ``(n, k)``, weights ``(n,)``; a scalar."""
+    return _mean((prediction - target).square().mean(dim=1), weights)
 
 
-def weighted_mse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean of ``(a - b)**2 max(a, b)`` over batch and outputs, shapes ``(n, k)``; a scalar.
+def weighted_mse(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of ``(a - b)**2 max(a, b)`` over batch and outputs, shapes ``(n, k)``, weights ``(n,)``; a scalar.
 
     The telescoping loss without its sums; the factor is differentiated here too.
     """
     excess = prediction - target
-    return (excess * excess * (target + excess.relu())).mean()
+    return _mean((excess * excess * (target + excess.relu())).mean(dim=1), weights)
 
 
-def emd(prediction: Tensor, target: Tensor) -> Tensor:
+def emd(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean Earth Mover's Distance of the rows, each normalised to sum 1, in units of one sensor cell.
 
     Solved exactly in float64 by ``codesign.metrics.emd_gradient``, whatever the type of the prediction. A row
@@ -84,6 +92,8 @@ def emd(prediction: Tensor, target: Tensor) -> Tensor:
     ----------
     prediction, target
         Shape ``(n, 48)``, charge of each trigger cell in CALQ order, any unit, not negative.
+    weights
+        Shape ``(n,)``: what the distance of each sample is multiplied by; None: 1.
 
     Returns
     -------
@@ -95,8 +105,8 @@ def emd(prediction: Tensor, target: Tensor) -> Tensor:
     DataError
         A charge is negative.
     """
-    loss: Tensor = _EarthMover.apply(prediction, target)  # type: ignore[no-untyped-call]
-    return loss
+    work: Tensor = _EarthMover.apply(prediction, target)  # type: ignore[no-untyped-call]
+    return _mean(work, weights)
 
 
 class _EarthMover(torch.autograd.Function):
@@ -104,19 +114,19 @@ class _EarthMover(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, prediction: Tensor, target: Tensor) -> Tensor:
-        """Mean distance over the batch."""
+        """Distance of each row."""
         y, x = (rows.detach().cpu().numpy().astype(np.float64) for rows in (prediction, target))
         work, gradient = np.full(len(y), np.nan), np.full(y.shape, np.nan)
         finite = np.isfinite(y).all(axis=1) & np.isfinite(x).all(axis=1)
         work[finite], gradient[finite] = emd_gradient(x[finite], y[finite])
-        ctx.save_for_backward(torch.from_numpy(gradient / len(y)).to(prediction))
-        return prediction.new_tensor(work.mean())
+        ctx.save_for_backward(torch.from_numpy(gradient).to(prediction))
+        return torch.from_numpy(work).to(prediction)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None]:
         """Scale the gradient that was kept."""
         (gradient,) = ctx.saved_tensors
-        return outputs[0] * gradient, None
+        return outputs[0][:, None] * gradient, None
 
 
 LOSSES: Mapping[str, Loss] = MappingProxyType(

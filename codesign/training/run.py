@@ -2,8 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,36 @@ from codesign.network import Network
 from codesign.training.recipe import Recipe
 from codesign.training.weights import fresh_weights, real_weights
 
-__all__ = ["Progress", "Run"]
+__all__ = ["Checkpoint", "Progress", "Run"]
+
+Arrays = Mapping[str, NDArray[Any]]
 
 Progress = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Where a fit stands; either engine goes on from it.
+
+    Parameters
+    ----------
+    step, seen
+        Optimiser steps taken, and samples seen in them.
+    weights, first, second
+        Real weights, not rounded, and Adam's moments, by the names and in the layout of ``Network.weights``.
+    order
+        State of the generator before it drew the order of the current epoch.
+    taken
+        Samples of that order that were seen.
+    """
+
+    step: int
+    seen: int
+    weights: Arrays
+    first: Arrays
+    second: Arrays
+    order: Mapping[str, Any]
+    taken: int
 
 
 class Run(ABC):
@@ -28,6 +57,7 @@ class Run(ABC):
         self.generator = np.random.default_rng(seed)
         fresh = partial(fresh_weights, network, self.generator, recipe.output_bias)
         self.start = real_weights(network) if network.fitted else fresh()
+        self.epoch, self.taken = self.generator.bit_generator.state, 0
         self.step = self.seen = self.best_step = 0
         self.curve: list[tuple[int, float, float]] = []
 
@@ -51,10 +81,29 @@ class Run(ABC):
     def fitted(self) -> Network:
         """The network with the parameters remembered last."""
 
+    @abstractmethod
+    def state(self) -> tuple[Arrays, Arrays, Arrays]:
+        """Real weights and Adam's first and second moment."""
+
+    @abstractmethod
+    def set_state(self, weights: Arrays, first: Arrays, second: Arrays) -> None:
+        """Inverse of ``state``, at ``step``."""
+
+    def checkpoint(self) -> Checkpoint:
+        """Where the fit stands."""
+        return Checkpoint(self.step, self.seen, *self.state(), self.epoch, self.taken)
+
+    def go_on(self, checkpoint: Checkpoint) -> None:
+        """Stand where another fit of the network stood."""
+        self.step, self.seen, self.taken = checkpoint.step, checkpoint.seen, checkpoint.taken
+        self.generator.bit_generator.state = checkpoint.order
+        self.set_state(checkpoint.weights, checkpoint.first, checkpoint.second)
+
     def descend(self, progress: Progress | None) -> str:
         """Step until the recipe says stop; why it diverged, or ""."""
         interval = self.recipe.validation_interval(self.samples)
-        best, total, stale = math.inf, 0.0, 0
+        best, total, stale, first = math.inf, 0.0, 0, self.step
+        self.best_step = first
         self.keep()
         for rows in self._batches():
             loss = self.update(rows)
@@ -68,7 +117,7 @@ class Run(ABC):
             value = self.validation_loss()
             if not (math.isfinite(value) and self.finite()):
                 return f"weights or validation loss ({value}) are not finite at step {self.step}"
-            since = self.step - (self.curve[-1][0] if self.curve else 0)
+            since = self.step - (self.curve[-1][0] if self.curve else first)
             self.curve.append((self.step, total / since, value))
             total, stale = 0.0, stale + 1
             if value < best:
@@ -83,8 +132,11 @@ class Run(ABC):
     def _batches(self) -> Iterator[NDArray[np.int64]]:
         """Rows of each step: every epoch in a new order, its last batch as small as it comes."""
         while True:
+            self.epoch = self.generator.bit_generator.state
             order = self.generator.permutation(self.samples)
-            for start in range(0, len(order), self.recipe.batch):
-                if self.step == self.recipe.steps:
+            for start in range(self.taken, len(order), self.recipe.batch):
+                if self.step >= self.recipe.steps:
                     return
-                yield order[start : start + self.recipe.batch]
+                self.taken = min(start + self.recipe.batch, len(order))
+                yield order[start : self.taken]
+            self.taken = 0

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from codesign.network import Network
 from codesign.tasks import Samples
-from codesign.training.build import NetworkModule, build, extract
+from codesign.training.build import NetworkModule, build, extract, from_torch, named_parameters, to_torch
 from codesign.training.losses import loss_named
 from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, Recipe
-from codesign.training.run import Progress, Run
+from codesign.training.run import Arrays, Progress, Run
 
 __all__ = ["TorchRun"]
 
@@ -36,9 +36,9 @@ class TorchRun(Run):
         super().__init__(network, recipe, len(training), seed)
         self.module, self.criterion = build(network, weights=self.start), loss_named(loss)
         self.index = torch.from_numpy(np.require(training.output_index, np.int64, "W"))
-        self.inputs, self.targets = _tensors(self.module, training, len(training))
+        self.inputs, self.targets, self.weights = _tensors(self.module, training, len(training))
         count = min(recipe.validation_samples or len(validation), len(validation))
-        self.validation_inputs, self.validation_targets = _tensors(self.module, validation, count)
+        self.looked_at = _tensors(self.module, validation, count)
         self.parameters = _joined(self.module)
         self.kept = self.parameters.detach().clone()
         self.optimiser = torch.optim.Adam(
@@ -55,7 +55,8 @@ class TorchRun(Run):
         chosen = torch.from_numpy(rows)
         self.optimiser.param_groups[0]["lr"] = self.recipe.rate(self.step)
         outputs = self.module.run(self.inputs[chosen])
-        loss = self.criterion(outputs.index_select(1, self.index), self.targets[chosen])
+        weights = None if self.weights is None else self.weights[chosen]
+        loss = self.criterion(outputs.index_select(1, self.index), self.targets[chosen], weights)
         assert self.parameters.grad is not None
         self.parameters.grad.zero_()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -65,17 +66,48 @@ class TorchRun(Run):
     def validation_loss(self) -> float:
         """Mean loss of the validation samples."""
         total = 0.0
+        inputs, targets, weights = self.looked_at
         with torch.inference_mode():
-            for start in range(0, len(self.validation_inputs), _VALIDATION_CHUNK):
+            for start in range(0, len(inputs), _VALIDATION_CHUNK):
                 rows = slice(start, start + _VALIDATION_CHUNK)
-                inputs, targets = self.validation_inputs[rows], self.validation_targets[rows]
-                outputs = self.module.run(inputs).index_select(1, self.index)
-                total += len(inputs) * self.criterion(outputs, targets).item()
-        return total / len(self.validation_inputs)
+                outputs = self.module.run(inputs[rows]).index_select(1, self.index)
+                chosen = None if weights is None else weights[rows]
+                total += len(outputs) * self.criterion(outputs, targets[rows], chosen).item()
+        return total / len(inputs)
 
     def finite(self) -> bool:
         """Whether every parameter is a finite number."""
         return bool(self.parameters.isfinite().all())
+
+    def state(self) -> tuple[Arrays, Arrays, Arrays]:
+        """Real weights and Adam's first and second moment."""
+        weights, first, second = (
+            {name: from_torch(part.double().numpy()) for name, part in self._parts(vector.detach())}
+            for vector in self._vectors()
+        )
+        return weights, first, second
+
+    def set_state(self, weights: Arrays, first: Arrays, second: Arrays) -> None:
+        """Inverse of ``state``, at ``step``."""
+        with torch.no_grad():
+            for vector, arrays in zip(self._vectors(), (weights, first, second), strict=True):
+                for name, part in self._parts(vector):
+                    part.copy_(to_torch(np.asarray(arrays[name], np.float64)))
+        self.optimiser.state[self.parameters]["step"].fill_(self.step)
+
+    def _vectors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The parameters and Adam's moments, which are 0 before the first step."""
+        state = self.optimiser.state[self.parameters]
+        if not state:
+            moments = {name: torch.zeros_like(self.parameters) for name in ("exp_avg", "exp_avg_sq")}
+            state.update({"step": torch.zeros(()), **moments})
+        return self.parameters, state["exp_avg"], state["exp_avg_sq"]
+
+    def _parts(self, vector: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Views of a vector by name: where the parameters lie in theirs."""
+        for name, parameter in named_parameters(self.module):
+            start = parameter.storage_offset()
+            yield name, vector[start : start + parameter.numel()].view(parameter.shape)
 
     def keep(self) -> None:
         """Remember the parameters."""
@@ -88,14 +120,15 @@ class TorchRun(Run):
         return extract(self.module, self.network)
 
 
-def _tensors(module: NetworkModule, samples: Samples, count: int) -> tuple[Tensor, Tensor]:
-    """The first samples; inputs rounded into the input format once for all."""
-    # Torch shares writable arrays and warns of others: those are copied.
-    inputs, targets = (
-        torch.from_numpy(np.require(array[:count], np.float32, "W"))
-        for array in (samples.inputs, samples.targets)
-    )
-    return module.rounded(inputs), targets
+def _tensors(module: NetworkModule, samples: Samples, count: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Inputs, targets and weights of the first samples; inputs rounded into the input format once for all."""
+
+    def tensor(array: NDArray[np.float32]) -> Tensor:
+        # Torch shares writable arrays and warns of others: those are copied.
+        return torch.from_numpy(np.require(array[:count], np.float32, "W"))
+
+    weights = None if samples.weights is None else tensor(samples.weights)
+    return module.rounded(tensor(samples.inputs)), tensor(samples.targets), weights
 
 
 def _joined(module: NetworkModule) -> Tensor:

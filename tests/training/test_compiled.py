@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from codesign import native
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, DataError
 from codesign.fixedpoint import FixedPoint
 from codesign.network import ConvTranspose, Network
 from codesign.tasks import Samples
@@ -62,9 +62,11 @@ def keras(tensor):
     return array.transpose(axes)
 
 
-def both(network: Network, loss: str, isa: str | None = None, rows: int = 50):
+def both(network: Network, loss: str, isa: str | None = None, rows: int = 50, weighted: bool = False):
     """Loss and gradients by name: torch's in float64 sums where it is float, ours."""
     data = samples(rows)
+    if weighted:
+        data = replace(data, weights=np.random.default_rng(1).gamma(1.0, size=rows).astype(np.float32))
     module = build(network, seed=3)
     engine = CompiledNetwork(network, loss=loss, output_index=data.output_index, isa=isa)
     parameters = engine.parameters({name: keras(tensor) for name, tensor in raw(module, network).items()})
@@ -72,7 +74,8 @@ def both(network: Network, loss: str, isa: str | None = None, rows: int = 50):
     ours = engine.loss(parameters, data, np.arange(rows), gradient)
     module = module.double()
     outputs = module(torch.from_numpy(data.inputs).double())[:, torch.from_numpy(data.output_index)]
-    expected = LOSSES[loss](outputs, torch.from_numpy(data.targets).double())
+    weights = torch.from_numpy(data.weights).double() if weighted else None
+    expected = LOSSES[loss](outputs, torch.from_numpy(data.targets).double(), weights)
     expected.backward()
     wanted = {name: keras(tensor.grad) for name, tensor in raw(module, network).items()}
     return ours, expected.item(), engine.weights(gradient), wanted
@@ -144,6 +147,28 @@ def test_two_hundred_steps_of_adam_follow_torch():
     assert ours < 0.9 * first
 
 
+@pytest.mark.parametrize("loss", COMPILED_LOSSES)
+def test_samples_have_weights(loss):
+    network = econt.build(econt.SPACE.candidate(econt.BASELINE))
+    floor = 0.1 if loss == "emd" else 1e-2
+    require_equal(*both(network, loss, weighted=True), floor=floor)
+    plain, weighted = (both(network, loss, weighted=each)[0] for each in (False, True))
+    assert abs(plain - weighted) > 1e-3 * plain
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_a_fit_minimises_the_weighted_loss(engine):
+    network = econt.build(econt.SPACE.candidate(econt.BASELINE))
+    data, recipe = samples(300), Recipe.quick(40, engine=engine)
+    half = np.where(np.arange(300) < 150, 2, 0).astype(np.float32)
+    weighted, first = replace(data, weights=half), Samples(data.inputs[:150], data.targets[:150], FLAT_8X8)
+    result = fit(network, weighted, weighted, recipe, loss="telescoping", seed=1)
+    alone = fit(result.network, first, first, Recipe.quick(1, engine=engine), loss="telescoping", seed=1)
+    assert result.best_loss == pytest.approx(alone.curve[0][1], rel=1e-3)
+    with pytest.raises(DataError, match=r"the training weights have shape \(2,\), expected \(300,\)"):
+        fit(network, replace(data, weights=half[:2]), data, recipe, loss="telescoping", seed=1)
+
+
 def test_a_loss_it_lacks_is_named():
     with pytest.raises(ConfigError, match="telescoping, mse, weighted_mse, emd; got 'huber'"):
         CompiledNetwork(networks("float", 1)[0], loss="huber", output_index=FLAT_8X8)
@@ -188,3 +213,23 @@ def test_both_engines_start_alike_see_the_same_batches_and_learn_alike(kind):
         for engine in ("native", "torch")
     )
     np.testing.assert_allclose(ours.curve, torchs.curve, rtol=1e-3)
+
+
+@pytest.mark.parametrize("engines", [("native", "torch"), ("torch", "native"), ("native", "native")])
+@pytest.mark.parametrize("cut", [20, 33])
+def test_a_fit_moves_between_the_engines(engines, cut):
+    network = econt.build(econt.SPACE.candidate(econt.BASELINE))
+    data = samples(1000)
+    recipe = Recipe(steps=60, batch=100, validate_every=60 - cut)
+    whole = fit(network, data, data, replace(recipe, engine="native"), loss="telescoping", seed=4)
+    first, second = (replace(recipe, engine=engine) for engine in engines)
+    before = fit(network, data, data, replace(first, steps=cut), loss="telescoping", seed=4)
+    after = fit(network, data, data, second, loss="telescoping", seed=4, go_on=before.checkpoint)
+    assert (after.steps, after.epochs, after.engine) == (60, 6.0, engines[1])
+    names = ("weights", "first", "second")
+    ours, theirs = ({n: getattr(each.checkpoint, n) for n in names} for each in (after, whole))
+    for name in names:
+        for key, array in theirs[name].items():
+            np.testing.assert_allclose(ours[name][key], array, atol=2e-3 * np.abs(array).max())
+    if engines == ("native", "native"):
+        np.testing.assert_array_equal(ours["weights"]["latent.weight"], theirs["weights"]["latent.weight"])
