@@ -1,7 +1,6 @@
 """Run a function on keyed jobs, in this process or in several."""
 
 import os
-import pickle
 import signal
 import warnings
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from codesign.errors import ConfigError
+from codesign.execution.shared import Parcel, Shared
 
 __all__ = ["Executor", "InProcess", "Job", "Processes", "WorkerLostError"]
 
@@ -73,17 +72,21 @@ class InProcess:
 
 
 class Processes:
-    """A pool of worker processes of one thread each; the context is sent to each of them once.
+    """A pool of worker processes of one thread each.
+
+    The context is sent to each of them once. They share the memory of its arrays, which cannot be written.
 
     Raises
     ------
     ConfigError
         If the context cannot be sent to another process.
+    OutputError
+        If its arrays cannot be written to a temporary file.
     """
 
     def __init__(self, context: Any, workers: int) -> None:
         self.workers = workers
-        self._context = _pickled(context)
+        self._shared = Shared(context)
         self._futures: dict[Future[Any], int] = {}
         self._pool = self._start()
 
@@ -91,7 +94,11 @@ class Processes:
         from loky import ProcessPoolExecutor
 
         return ProcessPoolExecutor(
-            self.workers, initializer=_prepare, initargs=(self._context,), env=SINGLE_THREAD, timeout=None
+            self.workers,
+            initializer=_prepare,
+            initargs=(self._shared.parcel,),
+            env=SINGLE_THREAD,
+            timeout=None,
         )
 
     def submit(self, key: int, job: Job) -> None:
@@ -113,39 +120,28 @@ class Processes:
         """Kill the workers."""
         self._futures.clear()
         self._pool.shutdown(wait=True, kill_workers=True)
+        self._shared.close()
 
 
-def _pickled(context: Any) -> bytes:
-    from loky.backend.reduction import dumps
-
-    try:
-        return bytes(dumps(context))
-    except Exception as error:
-        raise ConfigError(
-            f"the task or the recipe cannot be sent to worker processes: {type(error).__name__}: {error}; "
-            "run with workers=1, or make it picklable (a class of a notebook or script must hold no lock "
-            "and no open file; functools.cached_property of Python 3.11 holds a lock)"
-        ) from error
-
-
-_pickle = b""
+_parcel: Parcel | None = None
 _context: Any = None
 
 
-def _prepare(context: bytes) -> None:
+def _prepare(parcel: Parcel) -> None:
     """Set up a worker: interrupts from the keyboard and warnings are the main process's business."""
-    global _pickle
+    global _parcel
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     os.environ.update(SINGLE_THREAD)
-    _pickle = context
+    _parcel = parcel
 
 
 def _call(job: Job) -> Any:
-    """Run a job; the context is unpickled by the first, so that what hinders it is that job's error."""
-    global _context, _pickle
-    if _pickle:
-        _context, _pickle = pickle.loads(_pickle), b""
+    """Run a job; the context is opened by the first, so that what hinders it is that job's error."""
+    global _context, _parcel
+    if _parcel is not None:
+        opened, _parcel = _parcel, None
+        _context = opened.open()
     return job.function(_context, **job.arguments)
 
 

@@ -94,11 +94,18 @@ class EcontTask:
     metrics: ClassVar[Mapping[str, str]] = MappingProxyType(
         {**{name: metric.unit for name, metric in METRICS.items()}, "telescoping_loss": "1"}
     )
+    training: Samples = field(init=False, repr=False)
+    """Samples to fit on."""
+    validation: Samples = field(init=False, repr=False)
+    """Samples to stop on and to score on."""
     _parts: tuple[Wafers, Wafers] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Split once."""
-        object.__setattr__(self, "_parts", split(self.wafers, self.validation_share, self.split_seed))
+        """Split and lay out once: workers share it."""
+        parts = split(self.wafers, self.validation_share, self.split_seed)
+        object.__setattr__(self, "_parts", parts)
+        for name, part in zip(("training", "validation"), parts, strict=True):
+            object.__setattr__(self, name, _samples(part))
 
     @classmethod
     def from_options(
@@ -126,16 +133,6 @@ class EcontTask:
             raise ConfigError(f"data: validation is a share between 0 and 1, got {validation}")
         data = load(path) if path is not None else generate(wafers, seed=seed, population=population)
         return cls(data, validation, split_seed)
-
-    @property
-    def training(self) -> Samples:
-        """Samples to fit on."""
-        return _samples(self._parts[0])
-
-    @property
-    def validation(self) -> Samples:
-        """Samples to stop on and to score on."""
-        return _samples(self._parts[1])
 
     def score(self, network: Network) -> dict[str, Summary]:
         """Every metric of a fitted network on the validation wafers."""

@@ -82,6 +82,11 @@ class NetworkModule(nn.Module):
         self.network = network
         self.steps = nn.ModuleList(_step(network, index) for index in range(len(network.layers)))
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters lie."""
+        return next(self.parameters()).device
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Real inputs, shape ``(n, *input_shape)``, to flat outputs, channels last, ``(n, k)``."""
         return self.run(self.rounded(inputs))
@@ -148,7 +153,7 @@ def extract(module: NetworkModule, network: Network) -> Network:
     for index, weight, bias in _parameters(module):
         layer = network.layers[index]
         for role, value in (("weight", weight), ("bias", bias)):
-            array = from_torch(value.detach().double().numpy())
+            array = from_torch(value.detach().double().cpu().numpy())
             fixed: FixedPoint | None = getattr(layer, role)
             weights[f"{layer.name}.{role}"] = array if fixed is None else fixed.quantise(array)
     return network.with_weights(weights)
@@ -264,7 +269,7 @@ class _TransposedConvolution(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         weight, bias = self.affine.weight, self.affine.bias
         assert bias is not None
-        if pays(weight.shape[0], weight.shape[1], self.stride):
+        if image.device.type == "cpu" and pays(weight.shape[0], weight.shape[1], self.stride):
             return banded_conv_transpose(image, weight, bias, self.stride)
         full = functional.conv_transpose2d(
             image.permute(0, 3, 1, 2), weight, bias, self.stride, output_padding=self.holes

@@ -15,7 +15,7 @@ from codesign.training.engine import with_engine
 from codesign.training.recipe import Engine, Recipe
 from codesign.training.run import Checkpoint, Progress, Run
 
-__all__ = ["Checkpoint", "Fit", "Progress", "fit"]
+__all__ = ["Checkpoint", "Fit", "Progress", "fit", "require_samples", "result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +109,27 @@ def fit(
         For a network that cannot be computed exactly while training.
     """
     for name, samples in (("training", training), ("validation", validation)):
-        _require_samples(name, samples, network)
+        require_samples(name, samples, network)
     cpu, wall = time.process_time(), time.perf_counter()
     recipe, _ = with_engine(recipe, loss)
     run = _run(network, training, validation, recipe, loss, seed)
     if go_on is not None:
         run.go_on(go_on)
-    reason = run.descend(progress)
+    run.descend(progress)
+    return result(run, recipe.engine or "torch", len(training), cpu, wall)
+
+
+def result(run: Run, engine: Engine, samples: int, cpu: float, wall: float) -> Fit:
+    """What came of a run that has ended and that began at these readings of the clocks, in seconds."""
     return Fit(
         network=run.fitted(),
-        status="diverged" if reason else "ok",
-        reason=reason,
+        status="diverged" if run.reason else "ok",
+        reason=run.reason,
         steps=run.step,
-        epochs=run.seen / len(training),
+        epochs=run.seen / samples,
         curve=tuple(run.curve),
         best_step=run.best_step,
-        engine=recipe.engine or "torch",
+        engine=engine,
         checkpoint=run.checkpoint(),
         cpu_seconds=time.process_time() - cpu,
         wall_seconds=time.perf_counter() - wall,
@@ -141,7 +146,8 @@ def _run(
     return TorchRun(network, training, validation, recipe, loss, seed)
 
 
-def _require_samples(name: str, samples: Samples, network: Network) -> None:
+def require_samples(name: str, samples: Samples, network: Network) -> None:
+    """Raise ``DataError`` for samples that do not fit the network, or none."""
     outputs = math.prod(network.output_shape)
     if not len(samples):
         raise DataError(f"there are no {name} samples; at least 1 is needed")

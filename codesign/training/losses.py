@@ -20,7 +20,7 @@ Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 @cache
-def _telescope(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _telescope(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Matrix from cells to sums, shape ``(48, 87)``, and the weight of each sum, shape ``(87,)``.
 
     Columns are the 48 cells, the 36 groups of four and the 3 blocks.
@@ -36,7 +36,7 @@ def _telescope(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
             np.full(len(BLOCKS), 1 / len(BLOCKS)),
         ]
     )
-    return torch.tensor(sums, dtype=dtype), torch.tensor(weights, dtype=dtype)
+    return torch.tensor(sums, dtype=dtype, device=device), torch.tensor(weights, dtype=dtype, device=device)
 
 
 def _mean(losses: Tensor, weights: Tensor | None) -> Tensor:
@@ -62,7 +62,7 @@ def telescoping(prediction: Tensor, target: Tensor, weights: Tensor | None = Non
     loss
         Scalar.
     """
-    sums, shares = _telescope(prediction.dtype)
+    sums, shares = _telescope(prediction.dtype, prediction.device)
     expected = target @ sums
     excess = torch.addmm(expected, prediction, sums, beta=-1)
     return _mean(torch.mv(excess * excess * (expected + excess.relu()), shares), weights)

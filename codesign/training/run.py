@@ -59,11 +59,12 @@ class Run(ABC):
         self.start = real_weights(network) if network.fitted else fresh()
         self.epoch, self.taken = self.generator.bit_generator.state, 0
         self.step = self.seen = self.best_step = 0
+        self.reason = ""
         self.curve: list[tuple[int, float, float]] = []
 
     @abstractmethod
-    def update(self, rows: NDArray[np.int64]) -> float:
-        """One step of Adam; the loss before it."""
+    def update(self, rows: NDArray[np.int64]) -> Any:
+        """One step of Adam; the loss before it, a number or what will be one at the next validation."""
 
     @abstractmethod
     def validation_loss(self) -> float:
@@ -101,24 +102,34 @@ class Run(ABC):
 
     def descend(self, progress: Progress | None) -> str:
         """Step until the recipe says stop; why it diverged, or ""."""
+        for _ in self.steps(progress):
+            pass
+        return self.reason
+
+    def steps(self, progress: Progress | None) -> Iterator[None]:
+        """``descend`` step by step; ``reason`` says why it diverged, or is empty."""
         interval = self.recipe.validation_interval(self.samples)
-        best, total, stale, first = math.inf, 0.0, 0, self.step
+        best, stale, first = math.inf, 0, self.step
+        total: Any = 0.0
         self.best_step = first
         self.keep()
         for rows in self._batches():
             loss = self.update(rows)
             self.step += 1
             self.seen += len(rows)
-            if not math.isfinite(loss):
-                return f"the training loss is {loss} at step {self.step}"
-            total += loss
+            if isinstance(loss, float) and not math.isfinite(loss):
+                self.reason = f"the training loss is {loss} at step {self.step}"
+                return
+            total = total + loss
+            yield
             if self.step % interval and self.step < self.recipe.steps:
                 continue
             value = self.validation_loss()
             if not (math.isfinite(value) and self.finite()):
-                return f"weights or validation loss ({value}) are not finite at step {self.step}"
+                self.reason = f"weights or validation loss ({value}) are not finite at step {self.step}"
+                return
             since = self.step - (self.curve[-1][0] if self.curve else first)
-            self.curve.append((self.step, total / since, value))
+            self.curve.append((self.step, float(total) / since, value))
             total, stale = 0.0, stale + 1
             if value < best:
                 best, self.best_step, stale = value, self.step, 0
@@ -126,8 +137,7 @@ class Run(ABC):
             if progress is not None:
                 progress(self.step, value)
             if self.recipe.patience is not None and stale >= self.recipe.patience:
-                break
-        return ""
+                return
 
     def _batches(self) -> Iterator[NDArray[np.int64]]:
         """Rows of each step: every epoch in a new order, its last batch as small as it comes."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -32,17 +32,20 @@ class TorchRun(Run):
         recipe: Recipe,
         loss: str,
         seed: int,
+        device: str = "cpu",
     ) -> None:
         super().__init__(network, recipe, len(training), seed)
-        self.module, self.criterion = build(network, weights=self.start), loss_named(loss)
-        self.index = torch.from_numpy(np.require(training.output_index, np.int64, "W"))
+        self.module, self.criterion = build(network, weights=self.start).to(device), loss_named(loss)
+        self.index = torch.from_numpy(np.require(training.output_index, np.int64, "W")).to(device)
         self.inputs, self.targets, self.weights = _tensors(self.module, training, len(training))
         count = min(recipe.validation_samples or len(validation), len(validation))
         self.looked_at = _tensors(self.module, validation, count)
         self.parameters = _joined(self.module)
         self.kept = self.parameters.detach().clone()
+        on_card = device != "cpu"
+        rate = torch.tensor(recipe.learning_rate, device=device) if on_card else recipe.learning_rate
         self.optimiser = torch.optim.Adam(
-            [self.parameters], lr=recipe.learning_rate, betas=ADAM_BETAS, eps=ADAM_EPSILON, fused=True
+            [self.parameters], lr=rate, betas=ADAM_BETAS, eps=ADAM_EPSILON, fused=True, capturable=on_card
         )
 
     def descend(self, progress: Progress | None) -> str:
@@ -50,10 +53,13 @@ class TorchRun(Run):
         with _one_thread():
             return super().descend(progress)
 
-    def update(self, rows: NDArray[np.int64]) -> float:
+    def update(self, rows: NDArray[np.int64]) -> Any:
         """One step of Adam; the loss before it."""
-        chosen = torch.from_numpy(rows)
         self.optimiser.param_groups[0]["lr"] = self.recipe.rate(self.step)
+        return self.compute(torch.from_numpy(rows)).item()
+
+    def compute(self, chosen: Tensor) -> Tensor:
+        """One step on these rows; the loss before it."""
         outputs = self.module.run(self.inputs[chosen])
         weights = None if self.weights is None else self.weights[chosen]
         loss = self.criterion(outputs.index_select(1, self.index), self.targets[chosen], weights)
@@ -61,7 +67,7 @@ class TorchRun(Run):
         self.parameters.grad.zero_()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        return loss.item()
+        return loss.detach()
 
     def validation_loss(self) -> float:
         """Mean loss of the validation samples."""
@@ -82,7 +88,7 @@ class TorchRun(Run):
     def state(self) -> tuple[Arrays, Arrays, Arrays]:
         """Real weights and Adam's first and second moment."""
         weights, first, second = (
-            {name: from_torch(part.double().numpy()) for name, part in self._parts(vector.detach())}
+            {name: from_torch(part.double().cpu().numpy()) for name, part in self._parts(vector.detach())}
             for vector in self._vectors()
         )
         return weights, first, second
@@ -100,7 +106,7 @@ class TorchRun(Run):
         state = self.optimiser.state[self.parameters]
         if not state:
             moments = {name: torch.zeros_like(self.parameters) for name in ("exp_avg", "exp_avg_sq")}
-            state.update({"step": torch.zeros(()), **moments})
+            state.update({"step": torch.zeros((), device=self.parameters.device), **moments})
         return self.parameters, state["exp_avg"], state["exp_avg_sq"]
 
     def _parts(self, vector: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -125,7 +131,7 @@ def _tensors(module: NetworkModule, samples: Samples, count: int) -> tuple[Tenso
 
     def tensor(array: NDArray[np.float32]) -> Tensor:
         # Torch shares writable arrays and warns of others: those are copied.
-        return torch.from_numpy(np.require(array[:count], np.float32, "W"))
+        return torch.from_numpy(np.require(array[:count], np.float32, "W")).to(module.device)
 
     weights = None if samples.weights is None else tensor(samples.weights)
     return module.rounded(tensor(samples.inputs)), tensor(samples.targets), weights

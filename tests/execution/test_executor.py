@@ -1,13 +1,18 @@
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cloudpickle
+import numpy as np
 import pytest
 
+from codesign.errors import OutputError
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -161,3 +166,34 @@ def test_a_worker_that_is_killed_is_reported_and_later_jobs_run() -> None:
         executor.close()
     assert time.monotonic() - start < 10
     assert executor.wait(0.0) == []
+
+
+def share(context: Any) -> tuple[float, int, bool, str]:
+    """Sum of the array, the process, whether the array can be written, and how its file is mapped."""
+    array = context["array"]
+    (mapped,) = re.findall(r"(\S+) \S+ \S+ \d+ +\S+/arrays\n", Path("/proc/self/maps").read_text())
+    return float(array.sum()), os.getpid(), array.flags.writeable, mapped
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc/self/maps")
+def test_workers_share_the_arrays_of_the_context_and_the_file_goes() -> None:
+    context = {"array": np.arange(1_000_000.0), "empty": np.zeros(0), "lambda": lambda: 1}
+    pool = Processes(context, workers=2)
+    folder = pool._shared.parcel.path.parent
+    for key in range(4):
+        pool.submit(key, Job(share, {}))
+    found = collect(pool, 4)
+    assert folder.exists()
+    pool.close()
+    assert not folder.exists()
+    assert {value[::2] for value in found.values()} == {(context["array"].sum(), False)}
+    assert {value[3] for value in found.values()} == {"r--s"}
+    assert len(pool._shared.parcel.pickled) < 10_000
+
+
+def test_a_context_that_cannot_be_written_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("codesign.execution.shared.Parcel", lambda *parts: SimpleNamespace(path=tmp_path))
+    with pytest.raises(OutputError, match="for the worker processes: Is a directory; free some space"):
+        Processes(np.zeros(3), workers=1)
