@@ -543,7 +543,7 @@ class Network:
         """
         return _last(self.chip.trace(inputs))
 
-    def predict(self, inputs: NDArray[Any], *, chunk: int = 2048) -> FloatArray:
+    def predict(self, inputs: NDArray[Any], *, chunk: int = 256) -> FloatArray:
         """Real output of the whole network.
 
         Parameters
@@ -751,17 +751,25 @@ def _conv(value: FloatArray, weight: FloatArray, layer: Conv) -> FloatArray:
         made = slice(group * outer, (group + 1) * outer)
         for row, column in product(range(layer.kernel), repeat=2):
             window = seen[:, row : row + stride * height : stride, column : column + stride * width : stride]
-            total[..., made] += window[:, :height, :width] @ weight[row, column, :, made]
+            total[..., made] += _products(window[:, :height, :width], weight[row, column, :, made])
     return total
+
+
+def _products(value: FloatArray, weight: FloatArray) -> FloatArray:
+    """``value @ weight`` as one product of two matrices: NumPy would make one for each row of each image."""
+    rows: FloatArray = value.reshape(-1, value.shape[-1]) @ weight
+    return rows.reshape(*value.shape[:-1], -1)
 
 
 def _conv_transpose(value: FloatArray, weight: FloatArray, stride: int) -> FloatArray:
     kernel, (height, width) = weight.shape[0], value.shape[1:3]
     reach = max(kernel, stride) - stride
     full = np.zeros((len(value), height * stride + reach, width * stride + reach, weight.shape[2]))
+    parts = _products(value, weight.transpose(3, 0, 1, 2).reshape(value.shape[3], -1))
+    parts = parts.reshape(*value.shape[:3], *weight.shape[:3])
     for row, column in product(range(kernel), repeat=2):
         window = full[:, row : row + stride * height : stride, column : column + stride * width : stride]
-        window += value @ weight[row, column].T
+        window += parts[:, :, :, row, column]
     crop = reach // 2
     return full[:, crop : crop + height * stride, crop : crop + width * stride]
 
