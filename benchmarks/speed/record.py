@@ -1,7 +1,7 @@
-"""Run the benchmarks of speed, keep what they measured as JSON, and write the table of `docs/performance.md`.
+"""Run the benchmarks of speed, keep what they measured as JSON, and write table and plots of the page.
 
 ``benchmarks/results/speed.json`` holds the comparisons with processor, versions and commit; the table is made
-from it. Fails where a ratio falls below its floor or memory passes its bound, after writing. Run:
+from it, and so are the plots of ``docs/speed.png``. Fails where a ratio falls below its floor or memory passes its bound, after writing. Run:
 ``python benchmarks/speed/record.py``.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from comparison import failures
+from plots import draw
 
 from codesign import native
 from codesign.files import write_file
@@ -95,6 +96,7 @@ def main() -> int:
     before, _, rest = PAGE.read_text().partition(START)
     after = rest.partition(END)[2]
     write_file(PAGE, f"{before}{START}\n\n{table(results)}\n\n{END}{after}")
+    draw(results)
     failed = failures(results["rows"])
     print("\n".join([table(results), *(f"failed: {each}" for each in failed)]))
     return int(bool(failed))

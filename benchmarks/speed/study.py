@@ -17,7 +17,7 @@ from comparison import Row, compared, report
 
 ROOT = Path(__file__).parents[2]
 BEFORE = "17eab85"
-RATIO_FLOOR = 3.5
+RATIO_FLOOR = 2.5
 FINISHED = re.compile(r"^ *\d+/\d+ ")
 
 
