@@ -1,8 +1,8 @@
 """Run the benchmarks of speed, keep what they measured as JSON, and write table and plots of the page.
 
 ``benchmarks/results/speed.json`` holds the comparisons with processor, versions and commit; the table is made
-from it, and so are the plots of ``docs/speed.png``. Fails where a ratio falls below its floor or memory passes its bound, after writing. Run:
-``python benchmarks/speed/record.py``.
+from it, and so are the plots of ``docs/speed.png``. Fails where a ratio falls below its floor or memory passes
+its bound, after writing. Run: ``python benchmarks/speed/record.py``.
 """
 
 import json
