@@ -1,7 +1,7 @@
 """Run the benchmarks of speed, keep what they measured as JSON, and write table and plots of the page.
 
-``benchmarks/results/speed.json`` holds the comparisons with processor, versions and commit; the table is made
-from it, and so are the plots of ``docs/speed.png``. Fails where a ratio falls below its floor or memory passes
+``benchmarks/results/speed.json`` holds the comparisons with processor, versions and commit; the table and
+the plots of ``docs/speed.png`` are made from it. Fails where a ratio falls below its floor or memory passes
 its bound, after writing. Run: ``python benchmarks/speed/record.py``.
 """
 
