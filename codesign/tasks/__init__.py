@@ -42,6 +42,8 @@ class Samples:
 class Task(Protocol):
     """A dataset with a loss and scores.
 
+    Worker processes share the memory of a task's arrays, which cannot be written there.
+
     Optional beside: ``constant() -> dict[str, Summary]``, the scores of an answer that is the same for every
     sample; tables then say how many designs are near it.
     """
