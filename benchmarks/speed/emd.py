@@ -20,7 +20,7 @@ Wafers = NDArray[np.float64]  # (n, 48), charges in units of a transverse MIP
 
 EVENTS = 2_000
 ROUNDS = 7
-RATIO_FLOOR = 25.0
+RATIO_FLOOR = 15
 RELATIVE_TOLERANCE = 1e-9
 SHOWER_WIDTH = 1.5  # sensor cells
 DECODER_WIDTH = 1.2  # sensor cells

@@ -18,7 +18,7 @@ from codesign.training.weights import real_weights
 
 ROUNDS = 9
 CHUNK = 1_024  # samples that PyTorch gets at once
-RATIO_FLOOR = 5.0
+RATIO_FLOOR = 4
 TOLERANCE = 1e-5
 
 

@@ -42,7 +42,8 @@ def study(axes: Axes, rows: list[dict[str, Any]]) -> None:
         times = row["finished"][name][:-1]  # the last is the end of exports and pictures
         axes.plot(range(1, len(times) + 1), times, color=colour)
         axes.annotate(words, (len(times), times[-1]), (-6, 4), textcoords="offset points", ha="right")
-    axes.set(xlabel="designs that ended", ylabel="seconds on the clock", xlim=(0, None), ylim=(0, None))
+    top = 1.12 * max(row["finished"]["before"][:-1])
+    axes.set(xlabel="designs that ended", ylabel="seconds on the clock", xlim=(0, None), ylim=(0, top))
     axes.grid(alpha=0.3)
 
 
