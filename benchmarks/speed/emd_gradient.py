@@ -19,7 +19,7 @@ from codesign.metrics.trigger_cells import DISTANCES
 
 BATCH = 800
 ROUNDS = 7
-RATIO_FLOOR = 30.0
+RATIO_FLOOR = 25
 TOLERANCE = 1e-9
 
 Result = tuple[Wafers, Wafers]  # distances (n,), gradients (n, 48)
