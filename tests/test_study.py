@@ -20,6 +20,7 @@ import pytest
 
 import codesign
 import codesign.space
+from codesign import native
 from codesign.errors import BudgetError, ConfigError, StoreError
 from codesign.evaluation import Evaluation
 from codesign.fixedpoint import FixedPoint
@@ -30,6 +31,7 @@ from codesign.optimisers import load_optimiser
 from codesign.space import Candidate, SearchSpace
 from codesign.study import Setup, Study
 from codesign.training import Recipe
+from codesign.training.recipe import Engine
 from hardware_models.asic import AsicModel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,6 +145,16 @@ def test_an_interrupted_study_goes_on_with_the_same_sequence(
     assert outcome(finished(tmp_path / "parts")) == whole
     if optimiser == "qnehvi":
         assert {row[3] for row in whole} == {"baseline", "start", "qnehvi"}
+
+
+@pytest.mark.parametrize("engine", ["torch", *(["native"] if native.available() else [])])
+def test_each_evaluation_says_what_trained_it(tmp_path: Path, setup: Setup, engine: Engine) -> None:
+    run(tmp_path / "study", replace(setup, recipe=replace(setup.recipe, engine=engine)), 3)
+    study = Study.read(tmp_path / "study")
+    assert [evaluation.engine for evaluation in study.evaluations] == [engine] * 3
+    assert set(study.to_dataframe()["engine"]) == {engine}
+    older = {name: value for name, value in study.evaluations[0].to_dict().items() if name != "engine"}
+    assert Evaluation.from_dict(older).engine == "torch"
 
 
 def test_another_seed_gives_another_sequence(tmp_path: Path, setup: Setup) -> None:

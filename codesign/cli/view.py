@@ -421,6 +421,7 @@ def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> 
     console.print(
         f"proposed by {evaluation.origin}; rung {evaluation.steps} steps ({evaluation.epochs:.1f} epochs), "
         f"seed {evaluation.seed}, {evaluation.seconds:.1f} s CPU"
+        f"{f', engine {evaluation.engine}' if evaluation.engine else ''}"
     )
     table = Table("parameter", "value", title="Candidate", title_justify="left")
     for name, value in evaluation.candidate.values.items():
