@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from codesign import native
 from codesign.errors import ConfigError, DataError
@@ -89,10 +91,18 @@ def require_equal(ours, expected, gradient, wanted, floor=1e-2):
         assert np.abs(gradient[name] - array).max() <= 1e-5 * max(np.abs(array).max(), floor * largest), name
 
 
-@pytest.mark.parametrize("kind", DEFINITIONS)
-def test_gradients_are_those_of_torch_for_networks_of_the_space(kind):
-    for network in networks(kind, 12):
-        require_equal(*both(network, "telescoping"))
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(list(DEFINITIONS)),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([loss for loss in COMPILED_LOSSES if loss != "emd"]),
+    st.integers(1, 70),
+    st.booleans(),
+)
+def test_gradients_are_those_of_torch_for_networks_of_the_space(kind, seed, loss, rows, weighted):
+    definition = DEFINITIONS[kind]
+    (candidate,) = definition.SPACE.restricted(**LAYERS).sample(1, np.random.default_rng(seed))
+    require_equal(*both(definition.build(candidate), loss, rows=rows, weighted=weighted))
 
 
 @pytest.mark.parametrize("loss", COMPILED_LOSSES)
