@@ -19,7 +19,7 @@ from codesign.network import Network
 from codesign.tasks import Samples
 from codesign.training.fit import Fit, require_samples, result
 from codesign.training.recipe import Recipe
-from codesign.training.torch_run import TorchRun
+from codesign.training.torch_run import TorchRun, one_thread
 
 __all__ = ["fit_many"]
 
@@ -82,7 +82,8 @@ def fit_many(
             kind(network, training, validation, recipe, loss, seed, device)
             for network in networks[start : start + at_once]
         ]
-        _take_turns(runs)
+        with one_thread():
+            _take_turns(runs)
         fits += [result(run, "torch", len(training), cpu, wall) for run in runs]
     return fits
 
@@ -103,17 +104,9 @@ def _take_turns(runs: Sequence[TorchRun]) -> None:
 class _GraphRun(TorchRun):
     """A fit on a card; the graphs are captured at the first step of each batch size."""
 
-    def __init__(
-        self,
-        network: Network,
-        training: Samples,
-        validation: Samples,
-        recipe: Recipe,
-        loss: str,
-        seed: int,
-        device: str,
-    ) -> None:
-        super().__init__(network, training, validation, recipe, loss, seed, device)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        device = self.parameters.device
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.stream.wait_stream(torch.cuda.current_stream(device))
         self.graphs: dict[int, tuple[Any, Tensor, Tensor]] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.errors import DataError
 from codesign.network import Network
 from codesign.training.recipe import Recipe
 from codesign.training.weights import fresh_weights, real_weights
@@ -95,7 +96,17 @@ class Run(ABC):
         return Checkpoint(self.step, self.seen, *self.state(), self.epoch, self.taken)
 
     def go_on(self, checkpoint: Checkpoint) -> None:
-        """Stand where another fit of the network stood."""
+        """Stand where another fit of the network stood; raise ``DataError`` if it was of another one."""
+        shapes = {name: array.shape for name, array in self.start.items()}
+        given = {name: array.shape for name, array in checkpoint.weights.items()}
+        if given != shapes:
+            raise DataError(f"the checkpoint is of another network: it has {given}, expected {shapes}")
+        if checkpoint.step >= self.recipe.steps or checkpoint.taken > self.samples:
+            raise DataError(
+                f"the checkpoint stands at step {checkpoint.step}, {checkpoint.taken} samples into an epoch; "
+                f"going on needs more steps in all, got {self.recipe.steps}, and the same samples, got "
+                f"{self.samples}"
+            )
         self.step, self.seen, self.taken = checkpoint.step, checkpoint.seen, checkpoint.taken
         self.generator.bit_generator.state = checkpoint.order
         self.set_state(checkpoint.weights, checkpoint.first, checkpoint.second)

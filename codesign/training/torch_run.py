@@ -16,7 +16,7 @@ from codesign.training.losses import loss_named
 from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, Recipe
 from codesign.training.run import Arrays, Progress, Run
 
-__all__ = ["TorchRun"]
+__all__ = ["TorchRun", "one_thread"]
 
 _VALIDATION_CHUNK: Final = 1024
 
@@ -50,7 +50,7 @@ class TorchRun(Run):
 
     def descend(self, progress: Progress | None) -> str:
         """As any engine, on one thread."""
-        with _one_thread():
+        with one_thread():
             return super().descend(progress)
 
     def update(self, rows: NDArray[np.int64]) -> Any:
@@ -152,7 +152,8 @@ def _joined(module: NetworkModule) -> Tensor:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Torch computes on one thread meanwhile."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

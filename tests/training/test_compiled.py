@@ -243,3 +243,13 @@ def test_a_fit_moves_between_the_engines(engines, cut):
             np.testing.assert_allclose(ours[name][key], array, atol=2e-3 * np.abs(array).max())
     if engines == ("native", "native"):
         np.testing.assert_array_equal(ours["weights"]["latent.weight"], theirs["weights"]["latent.weight"])
+
+
+def test_a_checkpoint_of_something_else_is_refused():
+    network, other = econt.build(econt.SPACE.candidate(econt.BASELINE)), networks("float", 1)[0]
+    data, recipe = samples(100), Recipe.quick(3)
+    found = fit(network, data, data, recipe, loss="mse", seed=1).checkpoint
+    with pytest.raises(DataError, match="of another network"):
+        fit(other, data, data, Recipe.quick(9), loss="mse", seed=1, go_on=found)
+    with pytest.raises(DataError, match=r"stands at step 3, .* more steps in all, got 3"):
+        fit(network, data, data, recipe, loss="mse", seed=1, go_on=found)
