@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from codesign.evaluation import Evaluation, Reference
 from codesign.objectives import Objective
 
-__all__ = ["Front", "adrs", "hypervolume", "non_dominated"]
+__all__ = ["Front", "adrs", "dominance_ranks", "hypervolume", "non_dominated"]
 
 Points = NDArray[np.float64]
 
@@ -28,9 +28,42 @@ def non_dominated(costs: Points) -> NDArray[np.bool_]:
     mask
         Shape ``(n,)``. Equal points do not dominate each other, so duplicates stay.
     """
+    return np.logical_not(_dominates(costs).any(axis=0))
+
+
+def dominance_ranks(costs: Points) -> NDArray[np.int64]:
+    """Non-dominated rank of each point: 0 on the front, 1 on the front of the rest, and so on.
+
+    Non-dominated sorting (Deb et al., *A fast and elitist multiobjective genetic algorithm: NSGA-II*,
+    IEEE TEC 6(2), 2002, section III.A).
+
+    Parameters
+    ----------
+    costs
+        Shape ``(n, m)``, every objective minimised.
+
+    Returns
+    -------
+    ranks
+        Shape ``(n,)``. Equal points have equal ranks.
+    """
+    dominates = _dominates(costs)
+    above = dominates.sum(axis=0)
+    ranks = np.full(len(costs), -1, dtype=np.int64)
+    rank = 0
+    while (left := ranks < 0).any():
+        layer = left & (above == 0)
+        ranks[layer] = rank
+        above = above - dominates[layer].sum(axis=0)
+        rank += 1
+    return ranks
+
+
+def _dominates(costs: Points) -> NDArray[np.bool_]:
+    """Shape ``(n, n)``: whether the point of the row dominates that of the column."""
     a, b = costs[:, None, :], costs[None, :, :]
-    dominates = (a <= b).all(axis=-1) & (a < b).any(axis=-1)
-    return np.logical_not(dominates.any(axis=0))
+    dominates: NDArray[np.bool_] = (a <= b).all(axis=-1) & (a < b).any(axis=-1)
+    return dominates
 
 
 def hypervolume(costs: Points, reference: Points) -> float:

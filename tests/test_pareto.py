@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from codesign.evaluation import Evaluation, Status
 from codesign.metrics import Summary
 from codesign.objectives import Objective
-from codesign.pareto import Front, adrs, hypervolume, non_dominated
+from codesign.pareto import Front, adrs, dominance_ranks, hypervolume, non_dominated
 from codesign.space import Candidate
 
 Points = NDArray[np.float64]
@@ -220,6 +220,18 @@ def test_a_front_of_nothing(reference: Any) -> None:
     assert (len(front), list(front), front.rows(), front.hypervolume) == (0, [], [], 0.0)
     assert front.reference == (() if reference is None else (3.0, 4.0))
     assert json.loads(json.dumps(front.to_dict()))["designs"] == []
+
+
+@given(grids())
+def test_ranks_are_the_fronts_of_what_is_left(costs: Points) -> None:
+    ranks = dominance_ranks(costs)
+    for rank in range(int(ranks.max()) + 1):
+        left = ranks >= rank
+        np.testing.assert_array_equal(non_dominated(costs[left]), ranks[left] == rank)
+
+
+def test_no_points_have_no_ranks() -> None:
+    assert dominance_ranks(np.zeros((0, 2))).shape == (0,)
 
 
 def test_a_front_of_one_point_spans_nothing_by_itself() -> None:
