@@ -18,7 +18,7 @@ import numpy as np
 from codesign.errors import CodesignError, ConfigError
 from codesign.export import distributed, verilog
 from codesign.fixedpoint import FixedPoint
-from codesign.hardware import Device, Workload
+from codesign.hardware import Device
 from codesign.network import Dense, Network, ReLU
 from codesign.synthesis import fpga
 from hardware_models.fpga_unrolled import UnrolledModel
@@ -88,8 +88,9 @@ def _constant(inputs: int, units: int, bits: int, width: int, rng: np.random.Gen
         "d.bias": fixed.quantise(rng.normal(0, 0.1, units)),
     }
     device = Device("xc7", weights="constant", pipelined=False)
-    (stage,) = distributed.logic(network.with_weights(weights), device).modules
-    amount = UnrolledModel().features(Workload.of([network]), device)["constant_bits"].item()
+    network = network.with_weights(weights)
+    (stage,) = distributed.logic(network, device).modules
+    amount = UnrolledModel().estimate(network, device).features["constant_bits"]
     name = f"constants {inputs} {units} {bits} {width}"
     return Unit("constant_lut", name, {"stage.v": stage}, "codesign_stage_1", {}, amount)
 

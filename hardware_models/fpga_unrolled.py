@@ -6,7 +6,7 @@ measured errors: ``docs/models/fpga-unrolled.md``.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from codesign.errors import ConfigError
 from codesign.hardware import Costs, Device, HardwareEstimate, Target, Workload
 from codesign.network import Network
 from hardware_models import fpga
-from hardware_models.needs import needed
+from hardware_models.constant_logic import ConstantLogic
 from hardware_models.technology.fpga import Family, load
 
 __all__ = ["UnrolledModel"]
@@ -24,20 +24,17 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-SIGN_DIGITS = 1 / 9
-"""Of ``w`` bits, ``w / 3 + 1 / 9`` canonical signed digits are not zero, in the mean over all integers."""
-
 
 @final
 @dataclass(frozen=True, slots=True)
 class UnrolledModel:
     """LUTs, flip-flops, DSP blocks, block RAMs and cycles of parallel logic, from widths and reuse factors.
 
-    Trained weights are not looked at: constant ones cost what weights of their width do in the mean.
+    Constant weights of a fitted network are counted where no layer is folded; others have a prior.
     """
 
     name: ClassVar[str] = "fpga-unrolled"
-    needs_weights: ClassVar[bool] = False
+    needs_weights: ClassVar[bool] = True
     predicts: ClassVar[tuple[str, ...]] = fpga.PREDICTS
 
     def price(self, workload: Workload, device: Device) -> Costs:
@@ -50,29 +47,82 @@ class UnrolledModel:
         UnsupportedLayerError
             For a layer in float.
         """
-        return fpga.block_by_block(lambda work: _priced(work, _amounts(work, device), device)[1], workload)
+        return fpga.block_by_block(lambda work: _priced(_Design.of(work, device), device)[1], workload)
 
     def features(self, workload: Workload, device: Device) -> Costs:
         """Amounts of units, each of shape ``(n,)``."""
-        return {name: fpga.sums(values) for name, values in _amounts(workload, device).items()}
+        return _Design.of(workload, device).features
 
     def estimate(self, network: Network, device: Device) -> HardwareEstimate:
-        """Cost of one network; raise ``UnsupportedLayerError`` for a layer it cannot price."""
-        work = Workload.of([network])
-        amounts = _amounts(work, device)
-        layers, whole = _priced(work, amounts, device)
+        """Cost of one network; raise ``UnsupportedLayerError`` for a layer it cannot price.
+
+        Constant weights are counted where the network is fitted and no layer is folded.
+        """
+        work, constant = Workload.of([network]), device.weights == "constant"
+        known = constant and network.chip.fitted and not work.folded.any()
+        design = _Design.of(work, device, network.chip if known else None)
+        layers, whole = _priced(design, device)
         return fpga.estimate(
             network,
             device,
             model=self.name,
-            basis="prior" if amounts["constant_bits"].any() else "widths",
+            basis="weights" if known else "prior" if constant else "widths",
             names=work.names,
             layers=layers,
             whole=whole,
-            features={name: fpga.sums(values) for name, values in amounts.items()},
-            covers=_covers(load(device.technology)),
+            features=design.features,
+            covers=_covers(load(device.technology), device, known=known),
             folding=Target.of(network, device).folding or {},
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Design:
+    """Amounts of every layer, each ``(n, m)``, and cycles of each layer and of whole networks."""
+
+    work: Workload
+    amounts: dict[str, FloatArray]
+    cycles: IntArray
+    latency: FloatArray
+
+    @classmethod
+    def of(cls, work: Workload, device: Device, chip: Network | None = None) -> "_Design":
+        """What is built; the constant weights are those of ``chip``, or as trained ones are expected."""
+        _require_covered(work, device)
+        if device.weights == "constant" and not work.folded.any():
+            return cls._of_adders(work, device, chip)
+        serial, cycles = _serial(work), _cycles(work)
+        parts = {
+            **_multipliers(work, serial, load(device.technology), constant=device.weights == "constant"),
+            **_activations(work, serial),
+            **_registers(work, serial, device),
+            "weight_brams": np.where(serial, _weight_brams(work), 0),
+        }
+        if device.weights == "constant":
+            parts |= _expected(work, serial, device)
+        latency = (cycles + serial).sum(axis=1) * float(device.pipelined)
+        return cls(work, _present(work, parts), cycles, latency)
+
+    @classmethod
+    def _of_adders(cls, work: Workload, device: Device, chip: Network | None) -> "_Design":
+        logic = ConstantLogic.counted(work, device, chip) if chip else ConstantLogic.expected(work, device)
+        amounts = {name: np.zeros(work.sums.shape) for name in AMOUNTS}
+        amounts |= {
+            "constant_bits": logic.amounts["adder_bits"],
+            "pooling_bits": logic.amounts["maximum_bits"],
+            "register_bits": logic.amounts["register_bits"],
+            "voter_bits": logic.amounts["voter_bits"],
+        }
+        return cls(work, amounts, work.present.astype(np.int64), logic.cycles(device))
+
+    @property
+    def features(self) -> Costs:
+        """Amounts of whole networks, ``(n,)``."""
+        return {name: fpga.sums(values) for name, values in self.amounts.items()}
+
+
+def _present(work: Workload, parts: dict[str, NDArray[Any]]) -> dict[str, FloatArray]:
+    return {name: np.where(work.present, parts[name], 0).astype(np.float64) for name in AMOUNTS}
 
 
 def _serial(work: Workload) -> BoolArray:
@@ -104,19 +154,10 @@ def _require_covered(work: Workload, device: Device) -> None:
         )
 
 
-def _amounts(work: Workload, device: Device) -> dict[str, FloatArray]:
-    """What the design is made of, each ``(n, m)``."""
-    _require_covered(work, device)
-    if device.weights == "constant" and not work.folded.any():
-        work = needed(work)  # flat logic: what nothing reads goes
-    family, serial = load(device.technology), _serial(work)
-    parts = {
-        **_multipliers(work, serial, family, constant=device.weights == "constant"),
-        **_activations(work, serial),
-        **_registers(work, serial, device),
-        "weight_brams": np.where(serial, _weight_brams(work), 0),
-    }
-    return {name: np.where(work.present, values, 0).astype(np.float64) for name, values in parts.items()}
+def _expected(work: Workload, serial: BoolArray, device: Device) -> dict[str, FloatArray]:
+    """Adders of the layers with constant weights beside folded ones, which are no multipliers; a prior."""
+    amounts = ConstantLogic.expected(work, device).amounts
+    return {"constant_bits": np.where(serial, 0, amounts["adder_bits"])}
 
 
 def _multipliers(
@@ -129,12 +170,11 @@ def _multipliers(
     narrow, wide = np.sort([work.weight_bits, work.input_bits], axis=0)
     blocks = real & (narrow >= family.dsp_least_bits)
     tiles = -(-wide // int(family.dsp_wide_bits)) * -(-narrow // int(family.dsp_narrow_bits))
-    digits = work.weight_bits / 3 + SIGN_DIGITS
     added = np.where(blocks, np.maximum(count - sums, 0) * work.accumulator_bits, 0)
     return {
         "dsp": np.where(blocks, count * tiles, 0),
         "multiplier_bits2": np.where(real & ~blocks, count * work.weight_bits * work.input_bits, 0),
-        "constant_bits": np.where(real, 0, count * digits * (work.input_bits + work.weight_bits / 2)),
+        "constant_bits": np.zeros(work.sums.shape),
         "adder_bits": added + sums * work.accumulator_bits * serial,
     }
 
@@ -172,7 +212,7 @@ def _weight_brams(work: Workload) -> IntArray:
     return fpga.memories(work.weights // at_once, at_once * work.weight_bits)
 
 
-LUTS = {
+LUTS: Final = {
     "multiplier_bits2": "product_lut",
     "constant_bits": "constant_lut",
     "adder_bits": "adder_lut",
@@ -181,14 +221,14 @@ LUTS = {
     "voter_bits": "voter_lut",
     "words": "decoder_lut",
 }
-"""Amounts that take LUTs, and the unit of the family that each is an amount of."""
+"""Amounts that take LUTs, and the unit of the family that each is an amount of. Rounding and saturation
+behind constant weights are in the unit of their adders, as it was measured with them."""
+AMOUNTS: Final = (*LUTS, "dsp", "register_bits", "weight_brams")
 
 
-def _priced(
-    work: Workload, amounts: dict[str, FloatArray], device: Device
-) -> tuple[dict[str, FloatArray], Costs]:
-    family, cycles = load(device.technology), _cycles(work)
-    lut = np.zeros(work.sums.shape)
+def _priced(design: _Design, device: Device) -> tuple[dict[str, FloatArray], Costs]:
+    family, amounts = load(device.technology), design.amounts
+    lut = np.zeros(design.work.sums.shape)
     for name, unit in LUTS.items():
         lut = lut + amounts[name] * getattr(family, unit)
     layers = {
@@ -197,20 +237,20 @@ def _priced(
         "dsp": amounts["dsp"],
         "bram_18k": amounts["weight_brams"],
     }
-    stages = (cycles + _serial(work)).sum(axis=1) * device.pipelined
     return fpga.priced(
-        work,
+        design.work,
         layers,
         device,
-        latency_cycles=stages.astype(np.float64),
-        initiation_interval=np.maximum(cycles.max(axis=1, initial=1), 1).astype(np.float64),
+        latency_cycles=design.latency,
+        initiation_interval=np.maximum(design.cycles.max(axis=1, initial=1), 1).astype(np.float64),
     )
 
 
-def _covers(family: Family) -> str:
+def _covers(family: Family, device: Device, *, known: bool) -> str:
+    weights = "the network's weights" if known else "weights as trained ones are to be expected (prior)"
+    constants = f" Constant weights from {weights}." if device.weights == "constant" else ""
     return (
         f"parallel logic on {family.name}: multipliers or constants, adders, rounding, pooling, weight and "
         "pipeline registers with voters and load port, memories of folded layers. Not: layout, pads, "
-        "routing, control of an HLS tool. Constant weights by a prior for their width. "
-        f"Sources: {'; '.join(family.sources)}."
+        f"routing, control of an HLS tool.{constants} Sources: {'; '.join(family.sources)}."
     )

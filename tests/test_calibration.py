@@ -474,13 +474,14 @@ class Counting:
         counts = ("operations", "macs", "parameters", "weight_bits", "bops", "latency_cycles",
                   "initiation_interval")  # fmt: skip
         area = costs.pop("area_um2")
-        known = self.needs_weights and network.chip.fitted
+        unknown = self.needs_weights and device.weights == "constant"
+        known = unknown and network.chip.fitted
         return HardwareEstimate(
             resources=Resources(area_um2=area),
             **{**costs, **{name: int(costs[name]) for name in counts}},  # type: ignore[arg-type]
             target=Target.of(network, device, library=self.library),
             model=self.name,
-            basis="weights" if known else "prior" if self.needs_weights else "widths",
+            basis="weights" if known else "prior" if unknown else "widths",
             covers="what is counted.",
             features={name: float(values[0]) for name, values in self.features(workload, device).items()},
             by_layer={"one": {"area_um2": 0.25 * area, "macs": 1.0}, "two": {"area_um2": 0.75 * area}},

@@ -38,7 +38,7 @@ def model_of(technology: str, style: str) -> HardwareModel:
 
 def bases(technology: str, style: str) -> tuple[str, ...]:
     """What estimates may know: constant weights are priced with them, and with a prior before training."""
-    return ("weights", "prior") if model_of(technology, style).needs_weights else ("widths",)
+    return ("weights", "prior") if style == "constant" else ("widths",)
 
 
 def pairs(

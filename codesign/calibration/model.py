@@ -65,7 +65,7 @@ class CalibratedModel:
     def price(self, workload: Workload, device: Device) -> Costs:
         """Corrected costs of many networks; raise ``TargetError`` for another device."""
         self._require(device)
-        basis = "prior" if self.needs_weights else "widths"
+        basis = "prior" if self.needs_weights and device.weights == "constant" else "widths"
         costs = self.model.price(workload, device)
         return self.calibration.apply(self.model.features(workload, device), costs, basis)
 

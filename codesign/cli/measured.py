@@ -296,7 +296,7 @@ def _pairs(
             network = fold(network, options["interval"])
         report = replace(report, design=digest)
         pairs.append((model.estimate(network, device), report))
-        if before_training and model.needs_weights:
+        if before_training and model.needs_weights and device.weights == "constant":
             pairs.append((model.estimate(replace(network, weights={}), device), report))
     return pairs, ignored
 

@@ -15,7 +15,8 @@ from codesign.hardware import COST_UNITS, Device, HardwareModel, Workload
 from codesign.hardware.folding import fold
 from codesign.network import Dense, Network, ReLU
 from codesign.testing import check_hardware_model
-from hardware_models.constant import ConstantModel, _cuts, _evenly
+from hardware_models.constant import ConstantModel
+from hardware_models.constant_logic import _cuts, evenly
 from hardware_models.counting import count
 from hardware_models.technology import load
 from search_spaces import econt, econt_float
@@ -170,7 +171,7 @@ def test_triplication_costs_more(name: str) -> None:
 @examples
 def test_a_pipeline_has_as_many_stages_as_it_needs_and_they_are_even(depth: int, most: int) -> None:
     device = Device(clock_mhz=1e3 / (distributed.ADDER_LEVEL_NS * (most + 0.5)), weights="constant")
-    limit = _evenly(np.array([float(depth)]), device)
+    limit = evenly(np.array([float(depth)]), device)
     assert 1 <= limit <= most
     cuts = _cuts(np.array([[float(depth)]]), limit).item()
     assert cuts + 1 == -(-depth // most)  # and a register at the end
