@@ -62,8 +62,7 @@ def dominance_ranks(costs: Points) -> NDArray[np.int64]:
 def _dominates(costs: Points) -> NDArray[np.bool_]:
     """Shape ``(n, n)``: whether the point of the row dominates that of the column."""
     a, b = costs[:, None, :], costs[None, :, :]
-    dominates: NDArray[np.bool_] = (a <= b).all(axis=-1) & (a < b).any(axis=-1)
-    return dominates
+    return np.logical_and((a <= b).all(axis=-1), (a < b).any(axis=-1))
 
 
 def hypervolume(costs: Points, reference: Points) -> float:

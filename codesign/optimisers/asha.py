@@ -1,0 +1,222 @@
+"""Asynchronous successive halving on vectors of objectives: which design is worth more steps of training.
+
+A *rung* is a number of optimiser steps. Every design starts on the lowest; one in ``eta`` of those that have
+ended on a rung climbs to the next. It never waits for a rung to fill (ASHA: Li et al., *A system for
+massively parallel hyperparameter tuning*, MLSys 2020, algorithm 2). Designs are compared within a rung, by
+non-dominated rank, then by the hypervolume that one adds to those of its rank that have climbed; their
+vectors hold the known objectives, which are exact on every rung. With several objectives others order a rung
+by rank and an epsilon-net (MO-ASHA: Schmucker et al., arXiv:2106.12639, 2021).
+
+In one thing this differs from the published rule. There a design climbs if it is among the best ``1/eta`` at
+that moment, so early luck can let more climb than ``1/eta``. Here the best that has not climbed does, as long
+as fewer than ``1/eta`` have: it is then among the best ``1/eta`` too, and no rung holds more than that share.
+
+Nothing is kept between calls: ``next_job`` is a function of the trials, and ``trials_of`` makes these from
+the history of a study, in which a design has one evaluation a rung.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.errors import ConfigError
+from codesign.evaluation import Evaluation
+from codesign.objectives import Objective
+from codesign.pareto import dominance_ranks, hypervolume
+from codesign.space import Candidate
+
+__all__ = ["Promote", "Rungs", "Trial", "next_job", "trials_of"]
+
+Status = Literal["running", "finished", "failed"]
+MARGIN = 0.1
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rungs:
+    """How many steps the designs of each rung have been trained, and which part of them climbs.
+
+    Parameters
+    ----------
+    steps
+        Optimiser steps from the start of training, ascending; the last are those of a full training.
+    eta
+        Reduction factor: one design in ``eta`` climbs.
+
+    Raises
+    ------
+    ConfigError
+        For no rung, steps that do not ascend from 1, or a factor below 2.
+
+    Examples
+    --------
+    >>> Rungs.of(2_000, eta=3, lowest=50)
+    Rungs(steps=(74, 222, 667, 2000), eta=3)
+    """
+
+    steps: tuple[int, ...]
+    eta: int = 3
+
+    def __post_init__(self) -> None:
+        """Reject what is no ladder."""
+        if not self.steps or any(low >= high for low, high in pairwise((0, *self.steps))):
+            raise ConfigError(f"rungs: steps ascend from 1 or more, got {list(self.steps)}")
+        if self.eta < 2:
+            raise ConfigError(f"rungs: eta is a whole number from 2, got {self.eta}")
+
+    @classmethod
+    def of(cls, steps: int, eta: int = 3, lowest: int = 1) -> Self:
+        """Rungs ``eta`` apart, from the full number of steps down to no fewer than ``lowest``."""
+        if not 1 <= lowest <= steps:
+            raise ConfigError(f"rungs: lowest is from 1 to the {steps} steps of a training, got {lowest}")
+        if eta < 2:
+            raise ConfigError(f"rungs: eta is a whole number from 2, got {eta}")
+        ladder = [steps]
+        while (fewer := round(steps / eta ** len(ladder))) >= lowest:
+            if fewer == ladder[-1]:
+                break
+            ladder.append(fewer)
+        return cls(tuple(reversed(ladder)), eta)
+
+    @property
+    def top(self) -> int:
+        """Number of the last rung, on which a training is full."""
+        return len(self.steps) - 1
+
+    def reached(self, steps: int) -> int:
+        """The highest rung of no more than these steps; the lowest if there is none."""
+        return max((rung for rung, needed in enumerate(self.steps) if needed <= steps), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One design on one rung.
+
+    Parameters
+    ----------
+    candidate
+        The design.
+    rung
+        Number of the rung, from 0.
+    status
+        ``running``, ``finished`` with values, or ``failed``: diverged, lost or broken, never to climb.
+    values
+        Objectives as measured on this rung, known ones included, signed so that less is better; empty
+        unless finished. Give logarithms where an objective spans decades: hypervolumes are compared.
+    """
+
+    candidate: Candidate
+    rung: int
+    status: Status
+    values: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Reject an unknown status, and values that are missing or not finite."""
+        if self.status not in get_args(Status):
+            raise ValueError(f"status is one of {', '.join(get_args(Status))}, got {self.status!r}")
+        if self.status == "finished" and not (self.values and np.isfinite(self.values).all()):
+            raise ValueError(f"a finished trial has finite values, got {self.values}")
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Train a design on, from where its checkpoint stands, to a rung."""
+
+    candidate: Candidate
+    rung: int
+
+
+def next_job(rungs: Rungs, trials: Iterable[Trial]) -> Promote | None:
+    """The promotion that is due, from the highest rung that has one; None: start a new design on rung 0.
+
+    Parameters
+    ----------
+    rungs
+        The ladder.
+    trials
+        Every design on every rung it was sent to, in any order.
+    """
+    records = sorted(trials, key=lambda trial: (trial.rung, trial.candidate.digest))
+    for rung in reversed(range(rungs.top)):
+        here = [trial for trial in records if trial.rung == rung and trial.status != "running"]
+        climbed = {trial.candidate for trial in records if trial.rung > rung}
+        before = sum(trial.candidate in climbed for trial in here)
+        if before < len(here) // rungs.eta:
+            best = _best([trial for trial in here if trial.status == "finished"], climbed)
+            if best is not None:
+                return Promote(best, rung + 1)
+    return None
+
+
+def _best(finished: Sequence[Trial], climbed: set[Candidate]) -> Candidate | None:
+    """Of the least rank that has not all climbed, the one that adds most hypervolume to its climbers."""
+    left = np.array([trial.candidate not in climbed for trial in finished], dtype=bool)
+    if not left.any():
+        return None
+    values = np.array([trial.values for trial in finished])
+    ranks = dominance_ranks(values)
+    layer = ranks == ranks[left].min()
+    choice = np.flatnonzero(layer & left)
+    gains = _gains(_scaled(values), np.flatnonzero(layer & ~left), choice)
+    return finished[int(choice[gains.argmax()])].candidate
+
+
+def _scaled(values: FloatArray) -> FloatArray:
+    """Values in units of their ranges, from 0 to 1."""
+    width = np.ptp(values, axis=0)
+    scaled: FloatArray = (values - values.min(axis=0)) / np.where(width > 0, width, 1.0)
+    return scaled
+
+
+def _gains(values: FloatArray, chosen: NDArray[np.int64], choice: NDArray[np.int64]) -> FloatArray:
+    """Hypervolume that each of ``choice`` adds to ``chosen``, up to a constant."""
+    corner = np.full(values.shape[1], 1.0 + MARGIN)
+    return np.array([hypervolume(values[[*chosen, index]], corner) for index in choice])
+
+
+def trials_of(
+    rungs: Rungs,
+    history: Iterable[Evaluation],
+    pending: Iterable[Candidate],
+    objectives: tuple[Objective, ...],
+) -> list[Trial]:
+    """Trials of a study that was interrupted anywhere.
+
+    The rung of an evaluation is how many of the same design come before it, or the one that its steps
+    reach, if that is higher (a baseline that was trained in full at once). So a training that stopped early,
+    diverged or was lost counts on the rung it was sent to. What was never trained, because it breaks a known
+    budget, is on no rung.
+
+    Parameters
+    ----------
+    rungs
+        The ladder.
+    history
+        Evaluations in the order of their numbers.
+    pending
+        Designs that are being trained now, each as often as it is.
+    objectives
+        What is traded.
+    """
+    trials: list[Trial] = []
+    count: dict[Candidate, int] = {}
+    for evaluation in history:
+        if evaluation.status == "infeasible" and not evaluation.steps:
+            continue
+        rung = max(count.get(evaluation.candidate, 0), rungs.reached(evaluation.steps))
+        count[evaluation.candidate] = rung + 1
+        values = evaluation.minimised(objectives) if evaluation.ok else ()
+        if values and np.isfinite(values).all():
+            trials.append(Trial(evaluation.candidate, rung, "finished", values))
+        else:
+            trials.append(Trial(evaluation.candidate, rung, "failed"))
+    for candidate in pending:
+        rung = count.get(candidate, 0)
+        count[candidate] = rung + 1
+        trials.append(Trial(candidate, rung, "running"))
+    return trials
