@@ -4,7 +4,7 @@ from codesign.optimisers.problem import Optimiser, Problem, Proposal
 
 __all__ = ["OPTIMISERS", "Optimiser", "Problem", "Proposal", "load_optimiser"]
 
-OPTIMISERS = ("qnehvi", "random")
+OPTIMISERS = ("qnehvi", "nsga2", "random")
 
 
 def load_optimiser(name: str) -> Optimiser:
@@ -13,6 +13,10 @@ def load_optimiser(name: str) -> Optimiser:
         from codesign.optimisers.qnehvi import QNEHVI
 
         return QNEHVI()
+    if name == "nsga2":
+        from codesign.optimisers.nsga2 import NSGA2
+
+        return NSGA2()
     if name == "random":
         from codesign.optimisers.random import RandomSearch
 
