@@ -128,6 +128,8 @@ def evenly(depth: FloatArray, device: Device) -> FloatArray:
 
 def _around(cuts: FloatArray) -> FloatArray:
     """Mean of each value and ``CUT_WITHIN`` to both sides, as far as there are any."""
+    if not len(cuts):
+        return cuts
     padded = np.pad(cuts, CUT_WITHIN, constant_values=np.nan)
     return np.asarray(np.nanmean(sliding_window_view(padded, 2 * CUT_WITHIN + 1), axis=1))
 

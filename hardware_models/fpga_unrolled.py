@@ -154,10 +154,13 @@ def _require_covered(work: Workload, device: Device) -> None:
         )
 
 
-def _expected(work: Workload, serial: BoolArray, device: Device) -> dict[str, FloatArray]:
-    """Adders of the layers with constant weights beside folded ones, which are no multipliers; a prior."""
-    amounts = ConstantLogic.expected(work, device).amounts
-    return {"constant_bits": np.where(serial, 0, amounts["adder_bits"])}
+def _expected(work: Workload, serial: BoolArray, device: Device) -> dict[str, NDArray[Any]]:
+    """Constant layers beside folded ones: adders, whose unit has rounding and saturation in it."""
+    adder_bits = ConstantLogic.expected(work, device).amounts["adder_bits"]
+    return {
+        "constant_bits": np.where(serial, 0, adder_bits),
+        "activation_bits": np.where(serial, _activations(work, serial)["activation_bits"], 0),
+    }
 
 
 def _multipliers(

@@ -13,10 +13,12 @@ from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device, HardwareModel, Workload
 from codesign.network import Conv, Dense, Flatten, Folding, MaxPool, Network, ReLU
 from codesign.testing import check_hardware_model
+from hardware_models.constant import ConstantModel
 from hardware_models.fpga import BLOCK
 from hardware_models.fpga_unrolled import UnrolledModel
 from hardware_models.technology.fpga import available, load
 from search_spaces import econt, econt_float
+from tests.export.designs import randomised
 
 MODEL = UnrolledModel()
 CHIP = Device("xc7", 40.0)
@@ -88,14 +90,38 @@ def test_products_with_padding_are_no_multipliers() -> None:
     assert bits2 == (verilog.multipliers(chip) - 64 * 3) * 5 * 5 + 64 * 3 * 5 * 6
 
 
-def test_constant_weights_need_no_registers_and_say_that_they_are_a_prior() -> None:
+def test_constant_weights_are_stored_nowhere_and_are_a_prior_until_they_are_known() -> None:
     found = MODEL.estimate(image(), CONSTANT)
-    assert found.basis == "prior"
     assert (found.features["multiplier_bits2"], found.features["words"]) == (0, 0)
-    assert found.resources.ff == verilog.pipeline_bits(image())
-    assert MODEL.estimate(image(), CHIP).basis == "widths"
+    bases = [MODEL.estimate(each, CONSTANT).basis for each in (image(), randomised(image()))]
+    assert bases == ["prior", "weights"]
+    assert "expected (prior)" in found.covers
+    assert MODEL.estimate(randomised(image()), CHIP).basis == "widths"
     combinational = dataclasses.replace(CONSTANT, pipelined=False)
     assert MODEL.estimate(image(), combinational).resources.ff == 0
+
+
+def test_known_constants_cost_the_adders_that_the_asic_model_counts() -> None:
+    chip, family = randomised(image()), load("xc7")
+    found = MODEL.estimate(chip, CONSTANT)
+    counted = ConstantModel().estimate(chip, dataclasses.replace(CONSTANT, technology="sky130hd")).features
+    assert found.features["constant_bits"] == counted["adder_bits"] > 0
+    assert found.resources.ff == counted["register_bits"]
+    assert found.resources.lut == pytest.approx(
+        counted["adder_bits"] * family.constant_lut + counted["maximum_bits"] * family.pooling_lut
+    )
+    nothing = chip.with_weights({name: np.zeros_like(each) for name, each in chip.weights.items()})
+    assert MODEL.estimate(nothing, CONSTANT).resources.lut == 0
+
+
+def test_folded_layers_beside_constant_ones_have_a_prior_of_the_constants_alone() -> None:
+    mixed = randomised(image(fold=(2, 3)))
+    found = MODEL.estimate(mixed, CONSTANT)
+    assert found.basis == "prior"
+    plain = MODEL.estimate(image(), CONSTANT)
+    for layer, shared in (("conv", True), ("code", False)):
+        same = found.by_layer[layer]["lut"] == plain.by_layer[layer]["lut"]
+        assert same != shared
 
 
 def test_constants_cost_fewer_luts_than_multipliers() -> None:
