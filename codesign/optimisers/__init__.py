@@ -1,26 +1,29 @@
 """Optimisers: the history in, the next candidates out; they keep nothing between calls."""
 
+from importlib import import_module
+
 from codesign.optimisers.problem import Optimiser, Problem, Proposal
 
 __all__ = ["OPTIMISERS", "Optimiser", "Problem", "Proposal", "load_optimiser"]
 
-OPTIMISERS = ("qnehvi", "nsga2", "random")
+_PLACES = {
+    "qnehvi": ("qnehvi", "QNEHVI"),
+    "grid": ("grid", "Grid"),
+    "grid-bo": ("grid_bo", "GridBO"),
+    "nsga2": ("nsga2", "NSGA2"),
+    "random": ("random", "RandomSearch"),
+}
+"""Module and class by name; a module is imported only when it is asked for, for some need torch."""
+
+OPTIMISERS = tuple(_PLACES)
 
 
 def load_optimiser(name: str) -> Optimiser:
-    """The optimiser of a name; torch is imported only for those that need it."""
-    if name == "qnehvi":
-        from codesign.optimisers.qnehvi import QNEHVI
+    """The optimiser of a name."""
+    if name not in _PLACES:
+        from codesign.errors import ConfigError
 
-        return QNEHVI()
-    if name == "nsga2":
-        from codesign.optimisers.nsga2 import NSGA2
-
-        return NSGA2()
-    if name == "random":
-        from codesign.optimisers.random import RandomSearch
-
-        return RandomSearch()
-    from codesign.errors import ConfigError
-
-    raise ConfigError(f"optimiser is one of {', '.join(OPTIMISERS)}, got {name!r}")
+        raise ConfigError(f"optimiser is one of {', '.join(OPTIMISERS)}, got {name!r}")
+    module, kind = _PLACES[name]
+    optimiser: Optimiser = getattr(import_module(f"codesign.optimisers.{module}"), kind)()
+    return optimiser

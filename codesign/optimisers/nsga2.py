@@ -8,8 +8,9 @@ to what keeps all, and to what breaks them less (constrained domination, section
 What differs from the paper. There is no generation: every child is made from the best ``POPULATION`` of all
 that was evaluated, so that no worker waits. Children that are known, invalid or over a known budget are made
 anew, never evaluated. The codes are no real numbers: two parents exchange parameters, and of a group all its
-layers or one by one; then the child is edited as the neighbours of the space are (a value changed, a layer put
-in or taken out), once on average, as a mutation of each of ``d`` parameters with probability ``1/d`` would be.
+layers or one by one. Then the child is edited as the neighbours of the space are (a value changed, a layer
+put in or taken out), once on average: as often as a mutation of each of ``d`` parameters with probability
+``1/d`` would.
 """
 
 from collections.abc import Sequence
