@@ -3,8 +3,9 @@
 Matern 5/2 with a length scale for each coordinate, a constant mean and noise (Rasmussen and Williams,
 *Gaussian processes for machine learning*, 2006, chapters 2, 4 and 5). Mean and signal variance follow in
 closed form from the other parameters, so that the search is over length scales and noise alone; these have
-log-normal priors, the length scales' growing with the square root of the dimension (Hvarfner, Hellsten, Nardi, *Vanilla
-Bayesian optimization performs great in high dimensions*, ICML 2024). Everything is a function of the data.
+log-normal priors, the length scales' growing with the square root of the dimension (Hvarfner, Hellsten,
+Nardi, *Vanilla Bayesian optimization performs great in high dimensions*, ICML 2024). Everything is a function
+of the data.
 """
 
 from dataclasses import dataclass, replace

@@ -58,7 +58,7 @@ def test_gain_is_that_of_monte_carlo(objectives: int, known: tuple[int, ...]) ->
         assert gains[row] == pytest.approx(np.mean(growth), abs=5 * np.std(growth) / 4000**0.5)
 
 
-@pytest.mark.parametrize("level", [-30.0, -8.0, -1.001, -0.999, 0.0, 3.0, 30.0])
+@pytest.mark.parametrize("level", [-8.0, -1.001, -0.999, 0.0, 3.0, 30.0])
 def test_shortfall_is_the_integral(level: float) -> None:
     integral, _ = quad(lambda y: (level - y) * norm.pdf(y), min(level, 0.0) - 12.0, min(level, 12.0))
     found = log_expected_shortfall(np.array(level), np.array(0.0), np.array(1.0))
