@@ -1,6 +1,6 @@
 """What became of a candidate: its values, its cost, and how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Self, get_args
@@ -9,7 +9,7 @@ from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.space import Candidate
 
-__all__ = ["Evaluation", "Reference", "Status"]
+__all__ = ["Evaluation", "Reference", "Status", "latest"]
 
 Status = Literal["ok", "infeasible", "diverged", "failed", "lost"]
 """``infeasible``: over a budget; never trained, but where the cost depends on the trained weights.
@@ -111,6 +111,18 @@ class Evaluation:
             (int(step), float(train), float(check)) for step, train, check in values["curve"]
         )
         return cls(**values)
+
+
+def latest(history: Iterable[Evaluation]) -> list[Evaluation]:
+    """One evaluation a design, in the order in which the designs came: the last that went well, else the last.
+
+    A design that is trained in parts, rung by rung, has an evaluation after each.
+    """
+    found: dict[Candidate, Evaluation] = {}
+    for evaluation in history:
+        if evaluation.ok or not found.get(evaluation.candidate, evaluation).ok:
+            found[evaluation.candidate] = evaluation
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

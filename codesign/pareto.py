@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.evaluation import Evaluation, Reference
+from codesign.evaluation import Evaluation, Reference, latest
 from codesign.objectives import Objective
 
 __all__ = ["Front", "adrs", "dominance_ranks", "hypervolume", "non_dominated"]
@@ -141,7 +141,7 @@ class Front:
         Parameters
         ----------
         history
-            Evaluations in any order.
+            Evaluations in order; of a design that has several, ``latest`` counts.
         objectives
             What is traded.
         reference
@@ -150,7 +150,7 @@ class Front:
         objectives = tuple(objectives)
         kept = [
             evaluation
-            for evaluation in history
+            for evaluation in latest(history)
             if evaluation.ok and all(goal.admits(evaluation.value(goal.name)) for goal in objectives)
         ]
         signs = np.array([goal.sign for goal in objectives], dtype=np.float64)

@@ -8,6 +8,7 @@ the last finished evaluation without blocking the writer.
     DIR/study.sqlite        meta: key -> JSON;  evaluations: one row a proposal, in order;
                             syntheses: one row a design and what it was synthesised to
     DIR/networks/D.json     the trained network of digest D
+    DIR/checkpoints/D.S.npz where the training of a design that is trained in parts stands after S steps
 """
 
 import json
@@ -16,13 +17,16 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from codesign.errors import OutputError, StoreError
-from codesign.evaluation import Evaluation
+from codesign.evaluation import Evaluation, latest
 from codesign.files import AFTER_FULL, unwritable, write_file
 from codesign.hardware import SynthesisReport
 from codesign.network import Network
@@ -30,13 +34,15 @@ from codesign.space import Candidate
 
 __all__ = ["SCHEMA_VERSION", "Store", "Synthesis"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)
+"""Form 1 has one evaluation a design."""
 DATABASE = "study.sqlite"
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE evaluations (
     number INTEGER PRIMARY KEY,
-    digest TEXT NOT NULL UNIQUE,
+    digest TEXT NOT NULL,
     candidate TEXT NOT NULL,
     origin TEXT NOT NULL,
     record TEXT
@@ -162,11 +168,11 @@ class Store:
             except BaseException:
                 connection.close()
                 raise
-        if version != SCHEMA_VERSION:
+        if version not in READABLE:
             connection.close()
             raise StoreError(
-                f"{folder} was written in form {version} of the study folder, this codesign reads form "
-                f"{SCHEMA_VERSION}; use the version that wrote it, or run the study anew"
+                f"{folder} was written in form {version} of the study folder, this codesign reads forms "
+                f"{' and '.join(map(str, READABLE))}; use the version that wrote it, or run the study anew"
             )
         return store
 
@@ -199,12 +205,41 @@ class Store:
         values = (number, candidate.digest, json.dumps(dict(candidate.values)), origin)
         self._write("INSERT INTO evaluations VALUES (?, ?, ?, ?, NULL)", values)
 
-    def finish(self, evaluation: Evaluation, network: Network | None = None) -> None:
-        """Record how a proposal ended; its trained network is written first."""
+    def finish(
+        self,
+        evaluation: Evaluation,
+        network: Network | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record how a proposal ended; its trained network, and arrays to go on from, are written first."""
+        digest, kept = evaluation.candidate.digest, None
+        if checkpoint is not None:
+            kept = self._checkpoint_path(digest, evaluation.steps)
+            with BytesIO() as file:
+                np.savez(file, **checkpoint)
+                write_file(kept, file.getvalue())
         if network is not None:
             write_file(self.network_path(evaluation.candidate.digest), json.dumps(network.to_dict()))
         values = (json.dumps(evaluation.to_dict()), evaluation.number)
         self._write("UPDATE evaluations SET record = ? WHERE number = ?", values)
+        for path in self.folder.glob(f"checkpoints/{digest}.*.npz"):
+            if path != kept:
+                path.unlink(missing_ok=True)
+
+    def checkpoint(self, digest: str, steps: int) -> dict[str, Any]:
+        """Arrays from which the training of a whole digest goes on after so many steps."""
+        path = self._checkpoint_path(digest, steps)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, BadZipFile) as error:
+            raise StoreError(
+                f"the training of {digest} cannot go on: {path} is missing or damaged ({error}); "
+                "restore it from a copy, or run the study anew"
+            ) from error
+
+    def _checkpoint_path(self, digest: str, steps: int) -> Path:
+        return self.folder / "checkpoints" / f"{digest}.{steps}.npz"
 
     def proposals(self) -> list[tuple[int, Candidate, str, Evaluation | None]]:
         """All proposals in order: number, candidate, origin, and the evaluation once there is one."""
@@ -223,7 +258,7 @@ class Store:
             ]
 
     def evaluations(self) -> list[Evaluation]:
-        """Finished evaluations, in order of proposal."""
+        """Finished evaluations, in order of proposal; a design that is trained in parts has several."""
         return [evaluation for *_, evaluation in self.proposals() if evaluation is not None]
 
     def evaluation(self, digest: str) -> Evaluation:
@@ -231,7 +266,7 @@ class Store:
 
         Raises ``StoreError`` where there is none or more than one, or ``digest`` is the number of another.
         """
-        evaluations = self.evaluations()
+        evaluations = latest(self.evaluations())
         found = [item for item in evaluations if item.candidate.digest.startswith(digest)]
         numbered = [item for item in evaluations if str(item.number) == digest]
         if numbered and len(found) < 2 and found != numbered:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from codesign.errors import DataError
+from codesign.errors import ConfigError, DataError
 from codesign.network import Network
 from codesign.tasks import Samples
 from codesign.training.compiled_run import CompiledRun
@@ -73,6 +73,7 @@ def fit(
     *,
     loss: str,
     seed: int,
+    until: int | None = None,
     go_on: Checkpoint | None = None,
     progress: Progress | None = None,
 ) -> Fit:
@@ -93,6 +94,9 @@ def fit(
         Name of the loss, one of ``codesign.training.losses.LOSSES``.
     seed
         Of the fresh weights and of the order of the samples.
+    until
+        Step to stop at, on the way that the recipe's steps lay out (a cosine does not end sooner for it); by
+        default the last.
     go_on
         Where another fit of the same network on the same samples ended, on either engine: ``steps`` of the
         recipe counts its steps too, and the best weights are those of what follows.
@@ -102,7 +106,7 @@ def fit(
     Raises
     ------
     ConfigError
-        For an unknown loss.
+        For an unknown loss, or a step to stop at that the recipe has not.
     DataError
         For samples that do not fit the network, or none.
     UnsupportedLayerError
@@ -113,6 +117,10 @@ def fit(
     cpu, wall = time.process_time(), time.perf_counter()
     recipe, _ = with_engine(recipe, loss)
     run = _run(network, training, validation, recipe, loss, seed)
+    if until is not None:
+        if not 1 <= until <= recipe.steps:
+            raise ConfigError(f"a fit stops at step 1 to {recipe.steps} of its recipe, got until={until}")
+        run.until = until
     if go_on is not None:
         run.go_on(go_on)
     run.descend(progress)

@@ -1,5 +1,6 @@
 """A fit in progress: what an engine does not decide."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +48,25 @@ class Checkpoint:
     taken: int
 
 
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it as arrays by name, for a file."""
+        parts = {"weights": self.weights, "first": self.first, "second": self.second}
+        arrays = {f"{part}/{name}": values for part, each in parts.items() for name, values in each.items()}
+        whole = {"step": self.step, "seen": self.seen, "taken": self.taken, "order": dict(self.order)}
+        return {**arrays, "rest": np.array(json.dumps(whole))}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "Checkpoint":
+        """Inverse of ``to_arrays``."""
+        parts: dict[str, dict[str, NDArray[Any]]] = {"weights": {}, "first": {}, "second": {}}
+        for key, values in arrays.items():
+            part, _, name = key.partition("/")
+            if name:
+                parts[part][name] = values
+        rest = json.loads(str(arrays["rest"]))
+        return cls(**{**parts, **rest})
+
+
 class Run(ABC):
     """Start, order, steps, validations and stopping; an engine adds how a step is made.
 
@@ -60,6 +80,7 @@ class Run(ABC):
         self.start = real_weights(network) if network.fitted else fresh()
         self.epoch, self.taken = self.generator.bit_generator.state, 0
         self.step = self.seen = self.best_step = 0
+        self.until = recipe.steps
         self.reason = ""
         self.curve: list[tuple[int, float, float]] = []
 
@@ -101,10 +122,10 @@ class Run(ABC):
         given = {name: array.shape for name, array in checkpoint.weights.items()}
         if given != shapes:
             raise DataError(f"the checkpoint is of another network: it has {given}, expected {shapes}")
-        if checkpoint.step >= self.recipe.steps or checkpoint.taken > self.samples:
+        if checkpoint.step >= self.until or checkpoint.taken > self.samples:
             raise DataError(
                 f"the checkpoint stands at step {checkpoint.step}, {checkpoint.taken} samples into an epoch; "
-                f"going on needs more steps in all, got {self.recipe.steps}, and the same samples, got "
+                f"going on needs more steps in all, got {self.until}, and the same samples, got "
                 f"{self.samples}"
             )
         self.step, self.seen, self.taken = checkpoint.step, checkpoint.seen, checkpoint.taken
@@ -133,7 +154,7 @@ class Run(ABC):
                 return
             total = total + loss
             yield
-            if self.step % interval and self.step < self.recipe.steps:
+            if self.step % interval and self.step < self.until:
                 continue
             value = self.validation_loss()
             if not (math.isfinite(value) and self.finite()):
@@ -156,7 +177,7 @@ class Run(ABC):
             self.epoch = self.generator.bit_generator.state
             order = self.generator.permutation(self.samples)
             for start in range(self.taken, len(order), self.recipe.batch):
-                if self.step >= self.recipe.steps:
+                if self.step >= self.until:
                     return
                 self.taken = min(start + self.recipe.batch, len(order))
                 yield order[start : self.taken]
