@@ -16,6 +16,7 @@ from codesign.hardware import Device, HardwareModel
 from codesign.hardware.device import PART, Redundancy, WeightStorage
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
+from codesign.optimisers.asha import Rungs
 from codesign.progress import Bar
 from codesign.space import SpaceDefinition
 from codesign.study import Setup, Study, Watcher
@@ -74,6 +75,21 @@ class RecipeConfig(_Strict):
         return Recipe.from_dict({**base.to_dict(), **given})
 
 
+class RungsConfig(_Strict):
+    """Table ``[rungs]``: for optimisers with ``+asha``, how far designs are trained before they are compared.
+
+    Rungs are a factor of ``eta`` apart, from all steps of the recipe down to no fewer than ``lowest``, by
+    default a 27th; one design in ``eta`` is trained on.
+    """
+
+    eta: int = Field(default=3, ge=2)
+    lowest: int | None = Field(default=None, ge=1)
+
+    def rungs(self, steps: int) -> Rungs:
+        """The rungs of a recipe of so many steps."""
+        return Rungs.of(steps, self.eta, self.lowest or max(round(steps / 27), 1))
+
+
 class StudyConfig(_Strict):
     """A study file: every key with its type and default; unknown keys are errors."""
 
@@ -90,6 +106,7 @@ class StudyConfig(_Strict):
     export: list[Literal["onnx", "qonnx", "finn", "hls4ml", "rtl"]] = []
     data: dict[str, Any] = {}
     recipe: RecipeConfig = RecipeConfig()
+    rungs: RungsConfig = RungsConfig()
     device: DeviceConfig = DeviceConfig()
 
     def setup(
@@ -100,20 +117,37 @@ class StudyConfig(_Strict):
     ) -> Setup:
         """Everything the names stand for; an object given here stands in for its name."""
         workers = self.workers or default_workers()
+        recipe, (optimiser, halving) = self.recipe.recipe(), _strategy(self.optimiser)
+        if not halving and "rungs" in self.model_fields_set:
+            raise ConfigError(
+                f"[rungs] belongs to an optimiser with +asha, got {self.optimiser!r}; write "
+                f"'{self.optimiser}+asha' or leave the table out"
+            )
         return Setup(
             definition=space or catalogue.search_space(self.space),
             objectives=tuple(Objective.parse(text) for text in self.objectives),
             limits=tuple(Objective.parse(text) for text in self.limits),
             model=model or catalogue.hardware_model(self.device.model, self.device.calibration),
             device=self.device.device(),
-            recipe=self.recipe.recipe(),
-            optimiser=load_optimiser(self.optimiser),
+            recipe=recipe,
+            optimiser=load_optimiser(optimiser),
+            rungs=self.rungs.rungs(recipe.steps) if halving else None,
             seed=self.seed,
             workers=workers,
             in_flight=self.in_flight or max(4, workers),
             export=tuple(self.export),
             task=task or _task(self.task, self.data),  # last: it may read or make much data
         )
+
+
+def _strategy(name: str) -> tuple[str, bool]:
+    """Who proposes, and whether designs are trained rung by rung: ``asha`` alone is ``random+asha``."""
+    who, plus, how = name.partition("+")
+    if name == "asha":
+        return "random", True
+    if plus and how != "asha":
+        raise ConfigError(f"optimiser {name!r}: only '+asha' can be added to a name")
+    return who, bool(plus)
 
 
 def default_workers() -> int:
@@ -137,7 +171,7 @@ def _faults(error: ValidationError, options: Iterable[str] = ()) -> str:
 def _fault(fault: Any, options: Iterable[str]) -> str:
     place = ".".join(map(str, fault["loc"]))
     if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        table: Any = {"recipe": RecipeConfig, "device": DeviceConfig}.get(str(fault["loc"][0]), StudyConfig)
+        table: Any = {"recipe": RecipeConfig, "device": DeviceConfig, "rungs": RungsConfig}.get(str(fault["loc"][0]), StudyConfig)
         return f"unknown key {place!r}; known are {', '.join(options or table.model_fields)}"
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"key {place!r} is missing"

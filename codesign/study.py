@@ -8,7 +8,7 @@ interrupted.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import CodesignError, ConfigError, StoreError, UnsupportedLayerError
-from codesign.evaluation import Evaluation, Reference, Status
+from codesign.evaluation import Evaluation, Reference, Status, latest
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.export import exporter
 from codesign.export.bundle import vectors
@@ -30,6 +30,7 @@ from codesign.metrics import Summary
 from codesign.network import Network
 from codesign.objectives import Objective
 from codesign.optimisers import Optimiser, Problem
+from codesign.optimisers.asha import Rungs, next_job, trials_of
 from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate, SpaceDefinition
 from codesign.store import Store
@@ -97,6 +98,9 @@ class Setup:
     export
         Targets that designs are exported to. A design that one of them refuses is recorded as infeasible,
         with the reason, and not trained.
+    rungs
+        Steps of training after which one design in ``eta`` is trained on; None trains each to the end at
+        once. The baseline is, in any case.
 
     Attributes
     ----------
@@ -116,6 +120,7 @@ class Setup:
     workers: int = 1
     in_flight: int = 4
     export: tuple[str, ...] = ()
+    rungs: Rungs | None = None
     why_torch: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -234,6 +239,7 @@ class Setup:
             "in_flight": self.in_flight,
             "baseline": self.baseline.digest if self.baseline else None,
             **({"export": list(self.export)} if self.export else {}),
+            **({"rungs": asdict(self.rungs)} if self.rungs else {}),
         }
 
 
@@ -293,7 +299,12 @@ class Study:
 
     @property
     def evaluations(self) -> list[Evaluation]:
-        """Everything that ended, in order of proposal."""
+        """The designs that ended, in the order in which they came, each as it was last trained."""
+        return latest(self.history)
+
+    @property
+    def history(self) -> list[Evaluation]:
+        """Everything that ended, in order of proposal: a design trained rung by rung has one on each."""
         return self.store.evaluations()
 
     @property
@@ -337,11 +348,11 @@ class Study:
         return self.store.network(self.store.evaluation(digest).candidate.digest)
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """One row a design: parameters, values, costs, how it ended, and whether it is on the front."""
+        """One row an evaluation: parameters, values, costs, how it ended, and whether it is on the front."""
         import pandas as pd
 
         best = {evaluation.number for evaluation in self.front()}
-        return pd.DataFrame([{**_flat(e), "on_front": e.number in best} for e in self.evaluations])
+        return pd.DataFrame([{**_flat(e), "on_front": e.number in best} for e in self.history])
 
     def plot(self) -> "Figure":
         """The front and everything evaluated, as a Matplotlib figure."""
@@ -430,7 +441,7 @@ class Study:
         return {**COST_UNITS, **self.meta["task"]["metrics"]}
 
     def run(self, setup: Setup, trials: int, watcher: Watcher | None = None) -> "Study":
-        """Go on until ``trials`` designs were proposed, or none is left.
+        """Go on until ``trials`` designs were proposed, or none is left, and all were trained that climb.
 
         Raises
         ------
@@ -446,7 +457,7 @@ class Study:
             _Loop(self.store, setup, executor, watcher).run(trials)
         finally:
             executor.close()
-        proposed = len(self.store.proposals())
+        proposed = len({candidate for _, candidate, *_ in self.store.proposals()})
         if proposed < trials:
             self.note = "every design within the budgets has been proposed"
         elif proposed > trials:
@@ -476,9 +487,10 @@ class _Loop:
             self._take(candidate, origin, evaluation)
 
     def run(self, trials: int) -> None:
+        self.trials = trials
         while True:
-            while len(self.candidates) < trials and not self.exhausted and self._may_propose():
-                self._propose()
+            while self._may_propose() and self._propose():
+                pass
             if len(self.done) == len(self.candidates):
                 return
             for number, result in self.executor.wait(PATIENCE_SECONDS):
@@ -492,24 +504,41 @@ class _Loop:
         seen = len(self.candidates) - self.setup.in_flight + 1
         return not self.suspects and all(number in self.done for number in range(max(seen, 0)))
 
-    def _propose(self) -> None:
+    def _propose(self) -> bool:
+        """Send a job out; False where none is due before something else has ended."""
         number, baseline = len(self.candidates), self.setup.baseline
-        if number == 0 and baseline is not None:
-            candidate, origin = baseline, "baseline"
-        else:
-            seen = max(number - self.setup.in_flight + 1, 0)
-            proposal = self.setup.optimiser.propose(
-                self.setup.problem,
-                [self.done[index] for index in range(seen)],
-                self.candidates[seen:],
-                np.random.default_rng([self.setup.seed, number]),
-            )
-            if proposal is None:
-                self.exhausted = True
-                return
-            candidate, origin = proposal.candidate, proposal.origin
-        self.store.propose(number, candidate, origin)
-        self._take(candidate, origin, None)
+        history = [self.done[index] for index in range(max(number - self.setup.in_flight + 1, 0))]
+        job: tuple[Candidate, str] | None = self._climber(history)
+        if job is None and len(set(self.candidates)) < self.trials and not self.exhausted:
+            job = (baseline, "baseline") if number == 0 and baseline is not None else self._new(history)
+        if job is None and len(self.done) == number:
+            job = self._climber(list(self.done.values()))  # no more designs: what is due once all have ended
+        if job is None:
+            return False
+        self.store.propose(number, *job)
+        self._take(*job, None)
+        return True
+
+    def _new(self, history: list[Evaluation]) -> tuple[Candidate, str] | None:
+        """A design that the optimiser proposes."""
+        proposal = self.setup.optimiser.propose(
+            self.setup.problem,
+            history,
+            self.candidates[len(history) :],
+            np.random.default_rng([self.setup.seed, len(self.candidates)]),
+        )
+        self.exhausted = proposal is None
+        return None if proposal is None else (proposal.candidate, proposal.origin)
+
+    def _climber(self, history: list[Evaluation]) -> tuple[Candidate, str] | None:
+        """A design that is to be trained on."""
+        if self.setup.rungs is None:
+            return None
+        trials = trials_of(
+            self.setup.rungs, history, self.candidates[len(history) :], self.setup.problem.objectives
+        )
+        due = next_job(self.setup.rungs, trials)
+        return None if due is None else (due.candidate, f"asha: {self.setup.rungs.steps[due.rung]} steps")
 
     def _take(self, candidate: Candidate, origin: str, evaluation: Evaluation | None) -> None:
         """Append a proposal; hand it to a worker unless it has ended or is over budget."""
@@ -527,11 +556,20 @@ class _Loop:
 
     def _submit(self, number: int) -> None:
         candidate = self.candidates[number]
-        network = self.setup.definition.build(candidate)
-        self.executor.submit(number, Job(_evaluate, {"network": network}))
+        arguments = {"network": self.setup.definition.build(candidate), **self._part(number)}
+        self.executor.submit(number, Job(_evaluate, arguments))
         self.under_way.add(number)
         if self.watcher:
             self.watcher.started(number, candidate, self.setup.costs(candidate))
+
+    def _part(self, number: int) -> dict[str, Any]:
+        """Which steps of its training a proposal is: to where, and from where."""
+        rungs, candidate = self.setup.rungs, self.candidates[number]
+        if rungs is None or self.origins[number] == "baseline":
+            return {}
+        before = [at for at in range(number) if self.candidates[at] == candidate]
+        go_on = self.store.checkpoint(candidate.digest, self.done[before[-1]].steps) if before else None
+        return {"until": rungs.steps[len(before)], "go_on": go_on}
 
     def _finish(self, number: int, result: "Outcome | BaseException") -> None:
         self.under_way.discard(number)
@@ -551,7 +589,7 @@ class _Loop:
             trained = evaluation.ok
             if trained:
                 evaluation = self._priced_anew(evaluation, result.network)
-            self._record(evaluation, result.network if trained else None)
+            self._record(evaluation, result.network if trained else None, result.checkpoint)
 
     def _priced_anew(self, evaluation: Evaluation, network: Network) -> Evaluation:
         """With the costs that depend on the weights; infeasible if a limit is broken by these."""
@@ -579,8 +617,13 @@ class _Loop:
             **values,
         )
 
-    def _record(self, evaluation: Evaluation, network: Network | None = None) -> None:
-        self.store.finish(evaluation, network)
+    def _record(
+        self,
+        evaluation: Evaluation,
+        network: Network | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.store.finish(evaluation, network, checkpoint)
         self.done[evaluation.number] = evaluation
         if self.watcher:
             self.watcher.finished(evaluation)
@@ -599,17 +642,32 @@ class Outcome:
     seconds: float
     curve: tuple[tuple[int, float, float], ...]
     engine: str
+    checkpoint: Mapping[str, Any] | None
 
 
-def _evaluate(context: tuple[Task, Recipe, int], network: Network) -> Outcome:
-    """Fit and score one network; runs in a worker."""
+def _evaluate(
+    context: tuple[Task, Recipe, int],
+    network: Network,
+    until: int | None = None,
+    go_on: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Fit and score one network, or a part of its fit; runs in a worker."""
     from time import process_time
 
-    from codesign.training.fit import fit
+    from codesign.training.fit import Checkpoint, fit
 
     task, recipe, seed = context
     start = process_time()
-    fitted = fit(network, task.training, task.validation, recipe, loss=task.loss, seed=seed)
+    fitted = fit(
+        network,
+        task.training,
+        task.validation,
+        recipe,
+        loss=task.loss,
+        seed=seed,
+        until=until,
+        go_on=None if go_on is None else Checkpoint.from_arrays(go_on),
+    )
     metrics = task.score(fitted.network) if fitted.status == "ok" else {}
     return Outcome(
         network=fitted.network,
@@ -621,6 +679,7 @@ def _evaluate(context: tuple[Task, Recipe, int], network: Network) -> Outcome:
         seconds=process_time() - start,
         curve=fitted.curve,
         engine=fitted.engine,
+        checkpoint=fitted.checkpoint.to_arrays() if until is not None and until < recipe.steps else None,
     )
 
 

@@ -248,7 +248,7 @@ def test_a_study_of_another_form_is_refused_with_both_versions(folder: Path) -> 
     for opened in (Store.read, Store.open):
         message = error_of(lambda opened=opened: opened(folder))
         assert (
-            f"was written in form 99 of the study folder, this codesign reads form {SCHEMA_VERSION}"
+            f"was written in form 99 of the study folder, this codesign reads forms 1 and {SCHEMA_VERSION}"
             in message
         )
         assert "use the version that wrote it, or run the study anew" in message

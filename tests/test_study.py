@@ -28,6 +28,7 @@ from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Worklo
 from codesign.network import Dense, Flatten, Network
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
+from codesign.optimisers.asha import Rungs
 from codesign.space import Candidate, SearchSpace
 from codesign.study import Setup, Study
 from codesign.training import Recipe
@@ -168,6 +169,63 @@ def test_the_number_of_workers_does_not_change_the_sequence(tmp_path: Path, setu
     run(tmp_path / "one", setup, 6)
     run(tmp_path / "two", replace(setup, workers=2), 6)
     assert outcome(finished(tmp_path / "one")) == outcome(finished(tmp_path / "two"))
+
+
+@pytest.fixture
+def climbing(setup: Setup) -> Setup:
+    return replace(setup, recipe=Recipe.quick(36), rungs=Rungs.of(36, eta=3, lowest=4))
+
+
+def test_designs_are_trained_rung_by_rung_and_few_to_the_end(tmp_path: Path, climbing: Setup) -> None:
+    run(tmp_path, climbing, 19)
+    study = finished(tmp_path)
+    baseline, *others = study.history
+    assert (baseline.origin, baseline.steps) == ("baseline", 36)
+    steps = [evaluation.steps for evaluation in others]
+    assert [steps.count(rung) for rung in (4, 12, 36)] == [18, 6, 2]
+    assert len(study.evaluations) == 19
+    assert {e.origin for e in others} == {"random", "asha: 12 steps", "asha: 36 steps"}
+    for evaluation in study.evaluations:
+        of_it = [e for e in study.history if e.candidate == evaluation.candidate]
+        assert evaluation == of_it[-1]
+        assert [e.steps for e in of_it] == [4, 12, 36][: len(of_it)] or of_it == [baseline]
+    on_front = study.to_dataframe().query("on_front")
+    assert set(on_front["number"]) == {e.number for e in study.front()}
+    assert not list(tmp_path.glob("checkpoints/*.36.npz"))
+    assert study.meta["rungs"] == {"steps": [4, 12, 36], "eta": 3}
+
+
+def test_a_training_in_parts_is_the_training_at_once(tmp_path: Path, climbing: Setup) -> None:
+    run(tmp_path / "parts", climbing, 10)
+    parts = finished(tmp_path / "parts")
+    last = next(e for e in parts.history if e.origin == "asha: 36 steps")
+    whole = run(tmp_path / "whole", replace(climbing, rungs=None), 10)
+    once = next(e for e in finished(whole.folder).history if e.candidate == last.candidate)
+    assert (once.steps, once.epochs) == (last.steps, last.epochs)
+    assert once.curve[-1][::2] == last.curve[-1][::2]
+
+
+def test_a_study_in_rungs_that_is_interrupted_goes_on_with_the_same_sequence(
+    tmp_path: Path, climbing: Setup
+) -> None:
+    run(tmp_path / "whole", climbing, 12)
+    for after in (5, 11):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "parts", climbing, 12, Stopper(after=after))
+    run(tmp_path / "parts", replace(climbing, workers=2), 12)
+    whole, parts = (
+        [replace(e, seconds=0.0) for e in finished(tmp_path / name).history] for name in ("whole", "parts")
+    )
+    assert whole == parts
+
+
+def test_a_lost_checkpoint_is_said(tmp_path: Path, climbing: Setup) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, climbing, 12, Stopper(after=5))
+    for path in tmp_path.glob("checkpoints/*.npz"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(StoreError, match=r"cannot go on: .*npz is missing or damaged"):
+        run(tmp_path, climbing, 12)
 
 
 def test_no_design_is_trained_twice_and_an_exhausted_space_says_so(tmp_path: Path, setup: Setup) -> None:
