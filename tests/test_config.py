@@ -12,6 +12,7 @@ from codesign import config as module
 from codesign.config import StudyConfig, default_workers, load_study_file, parse_study
 from codesign.errors import ConfigError, MissingToolError, StoreError
 from codesign.objectives import Objective
+from codesign.optimisers.asha import Rungs
 from codesign.study import Setup
 from codesign.tasks.econt import EcontTask
 from codesign.training import Recipe
@@ -124,6 +125,9 @@ WRONG = {
     "export": '["keras"]',
     "data": "5",
     "recipe": '"quick"',
+    "rungs": "3",
+    "rungs.eta": "1",
+    "rungs.lowest": "0",
     "device": "5",
     "recipe.kind": '"slow"',
     "recipe.steps": "0",
@@ -159,6 +163,7 @@ def test_a_wrong_value_is_named_with_its_key_and_what_was_given(file: Path, key:
 def test_every_key_of_a_study_file_is_covered_above() -> None:
     keys = set(StudyConfig.model_fields)
     keys |= {f"recipe.{key}" for key in module.RecipeConfig.model_fields}
+    keys |= {f"rungs.{key}" for key in module.RungsConfig.model_fields}
     keys |= {f"device.{key}" for key in module.DeviceConfig.model_fields}
     assert set(WRONG) == keys
 
@@ -491,3 +496,26 @@ def test_the_engine_is_the_compiled_one_where_it_can_be_and_the_setup_says_why_n
     assert with_engine(Recipe(), "mse") == (Recipe(engine="torch"), "no kernels")
     with pytest.raises(MissingToolError, match="no kernels; engine torch"):
         setup(recipe={"engine": "native"})
+
+
+def test_asha_behind_an_optimiser_trains_rung_by_rung() -> None:
+    values = {"space": "econt", "data": {"wafers": 500}, "recipe": {"kind": "quick", "steps": 270}}
+    for name, who in (("asha", "random"), ("qnehvi+asha", "qnehvi"), ("nsga2+asha", "nsga2")):
+        setup = module.parse_study({**values, "optimiser": name}, "here").setup()
+        assert (setup.optimiser.name, setup.rungs) == (who, Rungs((10, 30, 90, 270)))
+    wide = {**values, "optimiser": "asha", "rungs": {"eta": 4, "lowest": 60}}
+    assert module.parse_study(wide, "here").setup().rungs == Rungs((68, 270), eta=4)
+    assert module.parse_study({**values, "optimiser": "random"}, "here").setup().rungs is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"optimiser": "random+hyperband"}, r"optimiser 'random\+hyperband': only '\+asha' can be added"),
+        ({"rungs": {"eta": 3}}, r"\[rungs\] belongs to an optimiser with \+asha, got 'qnehvi'"),
+        ({"optimiser": "asha", "rungs": {"lowest": 90000}}, "lowest is from 1 to the 2000 steps"),
+    ],
+)
+def test_rungs_that_cannot_be_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        module.parse_study({"space": "econt", "data": {"wafers": 500}, **given}, "here").setup()

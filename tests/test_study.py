@@ -203,6 +203,7 @@ def test_a_training_in_parts_is_the_training_at_once(tmp_path: Path, climbing: S
     once = next(e for e in finished(whole.folder).history if e.candidate == last.candidate)
     assert (once.steps, once.epochs) == (last.steps, last.epochs)
     assert once.curve[-1][::2] == last.curve[-1][::2]
+    assert last.curve[0][0] > 12, "it starts anew"
 
 
 def test_a_study_in_rungs_that_is_interrupted_goes_on_with_the_same_sequence(

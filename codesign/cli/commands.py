@@ -186,7 +186,11 @@ def _device_options(command: Any) -> Any:
     multiple=True,
     help="Write the front in this form; what the form cannot take is not trained.",
 )
-@click.option("--optimiser", help="Who proposes: qnehvi, random, ...; with +asha designs are trained rung by rung.  [default: qnehvi]")
+@click.option(
+    "--optimiser",
+    help="qnehvi, ehvi, nsga2, sherlock, grid, grid-bo or random; with +asha behind it designs are trained "
+    "rung by rung.  [default: qnehvi]",
+)
 @click.option("--data", type=click.Path(), help="File or folder of data; without it wafers are generated.")
 @click.option("--wafers", type=int, help="How many wafers to generate.  [default: 100000]")
 @click.option("--workers", type=int, help="Worker processes.  [default: one a core]")
