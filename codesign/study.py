@@ -170,7 +170,10 @@ class Setup:
     def problem(self) -> Problem:
         """What the optimiser is given."""
         known = frozenset(self.model.predicts)
-        return Problem(self.definition.SPACE, self.objectives, self.price, known, self.limits, self.baseline)
+        steps = self.recipe.steps if self.rungs else 0
+        return Problem(
+            self.definition.SPACE, self.objectives, self.price, known, self.limits, self.baseline, steps
+        )
 
     def price(self, codes: NDArray[np.int16]) -> Mapping[str, NDArray[np.float64]]:
         """Costs of many candidates at once, by name, each of shape ``(n,)``.

@@ -206,9 +206,11 @@ def test_a_training_in_parts_is_the_training_at_once(tmp_path: Path, climbing: S
     assert last.curve[0][0] > 12, "it starts anew"
 
 
+@pytest.mark.parametrize("optimiser", ["random", "qnehvi"])
 def test_a_study_in_rungs_that_is_interrupted_goes_on_with_the_same_sequence(
-    tmp_path: Path, climbing: Setup
+    tmp_path: Path, climbing: Setup, optimiser: str
 ) -> None:
+    climbing = replace(climbing, optimiser=load_optimiser(optimiser))
     run(tmp_path / "whole", climbing, 12)
     for after in (5, 11):
         with pytest.raises(KeyboardInterrupt):
@@ -218,6 +220,8 @@ def test_a_study_in_rungs_that_is_interrupted_goes_on_with_the_same_sequence(
         [replace(e, seconds=0.0) for e in finished(tmp_path / name).history] for name in ("whole", "parts")
     )
     assert whole == parts
+    assert optimiser in {e.origin for e in whole}
+    assert climbing.problem.fidelity(whole[-1]) == np.log(whole[-1].steps / 36)
 
 
 def test_a_lost_checkpoint_is_said(tmp_path: Path, climbing: Setup) -> None:

@@ -1,5 +1,6 @@
 """What an optimiser is given: a space, objectives, and the exact costs of any candidate."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,7 +42,10 @@ class Optimiser(Protocol):
         pending: Sequence[Candidate],
         rng: np.random.Generator,
     ) -> Proposal | None:
-        """The next candidate, within budget and neither in the history nor pending; None if none is left."""
+        """The next candidate, within budget and neither in the history nor pending; None if none is left.
+
+        A design that is trained in parts has several evaluations in the history, ``latest`` the last of them.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Problem:
         Known costs that are bounded but not traded.
     baseline
         A design known to be sensible, to start from and to measure against; None if there is none.
+    steps
+        Of a full training, where designs are trained in parts; 0 where each is trained to the end at once.
     """
 
     space: SearchSpace
@@ -86,6 +92,11 @@ class Problem:
     known: frozenset[str]
     limits: tuple[Objective, ...] = ()
     baseline: Candidate | None = None
+    steps: int = 0
+
+    def fidelity(self, evaluation: Evaluation) -> float:
+        """Logarithm of the part of a full training that an evaluation has behind it; 0 of a full one."""
+        return math.log(min(evaluation.steps / self.steps, 1.0)) if self.steps and evaluation.steps else 0.0
 
     @property
     def measured_objectives(self) -> tuple[Objective, ...]:

@@ -25,7 +25,7 @@ from gpytorch.utils.warnings import GPInputWarning, NumericalWarning
 from linear_operator.utils.errors import NanError, NotPSDError
 from numpy.typing import NDArray
 
-from codesign.evaluation import Evaluation
+from codesign.evaluation import Evaluation, latest
 from codesign.objectives import Objective
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.pareto import non_dominated
@@ -92,12 +92,13 @@ class QNEHVI:
         pool = problem.draw(POOL, rng, seen)
         if not len(pool):
             return None
-        learnt = [evaluation for evaluation in history if evaluation.ok]
+        learnt = [evaluation for evaluation in latest(history) if evaluation.ok]
+        parts = [evaluation for evaluation in history if evaluation.ok] if problem.steps else learnt
         if len(known) < START or len(learnt) < 2:
             row = _start(problem, pool, known, seen, rng)
             return Proposal(problem.space.decode(row[None])[0], "start")
         try:
-            row = _search(problem, learnt, pending, pool, seen, rng)
+            row = _search(problem, learnt, parts, pending, pool, seen, rng)
         except (ModelFittingError, NotPSDError, NanError) as error:
             row = pool[0]
             return Proposal(
@@ -150,17 +151,21 @@ def _coordinates(problem: Problem, codes: Codes) -> FloatArray:
 def _search(
     problem: Problem,
     learnt: Sequence[Evaluation],
+    parts: Sequence[Evaluation],
     pending: Sequence[Candidate],
     pool: Codes,
     seen: set[bytes],
     rng: np.random.Generator,
 ) -> Codes:
-    """Row of the largest acquisition among the pool and the neighbours of the front and of the best."""
+    """Row of the largest acquisition among the pool and the neighbours of the front and of the best.
+
+    The surrogate learns from ``parts`` of trainings, each at its fidelity, and is asked about full ones.
+    """
     space = problem.space
-    codes = space.encode([evaluation.candidate for evaluation in learnt])
-    measured = np.array([e.minimised(problem.measured_objectives) for e in learnt]).reshape(len(learnt), -1)
-    values = np.concatenate([measured, problem.known_values(codes)], axis=1)
-    scale = _Scale.of(values)
+    codes, values = _observed(problem, learnt)
+    part_codes, part_values = _observed(problem, parts)
+    fidelity = np.array([problem.fidelity(evaluation) for evaluation in parts])
+    scale = _Scale.of(part_values)
     with _one_thread(), torch.random.fork_rng(), warnings.catch_warnings():
         for category in (
             BotorchWarning,
@@ -172,10 +177,28 @@ def _search(
             warnings.simplefilter("ignore", category)
         torch.manual_seed(int(rng.integers(2**31)))
         reference = _reference(problem, learnt, scale(values), scale)
-        score = _acquisition(problem, codes, scale(values), measured.shape[1], scale, pending, reference)
+        data = _Data(part_codes, scale(part_values), fidelity)
+        score = _acquisition(problem, codes, data, scale, pending, reference)
         front = codes[non_dominated(values)]
         near = [space.neighbour_codes(row) for row in front]
         return _best(problem, score, np.concatenate([pool, *near]), seen)
+
+
+def _observed(problem: Problem, evaluations: Sequence[Evaluation]) -> tuple[Codes, FloatArray]:
+    """Codes ``(n, d)``, and objectives ``(n, m)``: the measured ones first, then the known ones."""
+    codes = problem.space.encode([evaluation.candidate for evaluation in evaluations])
+    rows = [evaluation.minimised(problem.measured_objectives) for evaluation in evaluations]
+    measured = np.array(rows).reshape(len(rows), -1)
+    return codes, np.concatenate([measured, problem.known_values(codes)], axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Data:
+    """What a surrogate learns from: rows, their scaled objectives, and the fidelity of each."""
+
+    codes: Codes
+    values: FloatArray
+    fidelity: FloatArray
 
 
 @contextmanager
@@ -203,27 +226,34 @@ class _Score:
         return values
 
 
-def _inputs(problem: Problem, codes: Codes, scale: _Scale, measured: int) -> torch.Tensor:
-    """Coordinates for the Gaussian process, then the scaled known objectives, which are read off exactly."""
+def _inputs(
+    problem: Problem, codes: Codes, scale: _Scale, measured: int, fidelity: FloatArray | None = None
+) -> torch.Tensor:
+    """Coordinates for the Gaussian process, then the scaled known objectives, which are read off exactly.
+
+    Where designs are trained in parts, the first coordinate is the fidelity; by default that of a full one.
+    """
     known = problem.known_values(codes)
     padded = np.concatenate([np.ones((len(codes), measured)), known], axis=1)
     exact = scale(padded)[:, measured:]
-    return torch.from_numpy(np.concatenate([_coordinates(problem, codes), exact], axis=1))
+    part = np.zeros(len(codes)) if fidelity is None else fidelity
+    first = [part[:, None]] if problem.steps else []
+    return torch.from_numpy(np.concatenate([*first, _coordinates(problem, codes), exact], axis=1))
 
 
 def _acquisition(
     problem: Problem,
     codes: Codes,
-    values: FloatArray,
-    measured: int,
+    data: _Data,
     scale: _Scale,
     pending: Sequence[Candidate],
     reference: FloatArray,
 ) -> _Score:
+    measured, exact = len(problem.measured_objectives), len(problem.known_objectives)
+    learnt = _inputs(problem, data.codes, scale, measured, data.fidelity)
     inputs = _inputs(problem, codes, scale, measured)
-    exact = values.shape[1] - measured
     models: list[torch.nn.Module] = [
-        _gaussian_process(inputs, torch.from_numpy(-values[:, index : index + 1]))
+        _gaussian_process(learnt, torch.from_numpy(-data.values[:, index : index + 1]))
         for index in range(measured)
     ]
     if exact:
