@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from codesign.asking import create
     from codesign.config import resume, run
     from codesign.errors import CodesignError
     from codesign.evaluation import Evaluation
@@ -33,6 +34,7 @@ _HOMES = {
     "Recipe": "codesign.training",
     "SearchSpace": "codesign.space",
     "Study": "codesign.study",
+    "create": "codesign.asking",
     "resume": "codesign.config",
     "run": "codesign.config",
 }
@@ -51,6 +53,7 @@ __all__ = [
     "Recipe",
     "SearchSpace",
     "Study",
+    "create",
     "resume",
     "run",
 ]

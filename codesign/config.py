@@ -370,8 +370,9 @@ def stored_config(folder: str | Path) -> StudyConfig:
     study = Study.read(folder)
     study.close()
     if not study.meta.get("config"):
+        maker = "create" if study.meta["task"]["name"] == "told" else "run"
         raise StoreError(
-            f"{folder} was made from Python objects; go on with codesign.run(..., out={str(folder)!r})"
+            f"{folder} was made from Python objects; go on with codesign.{maker}(..., out={str(folder)!r})"
         )
     config = parse_study(study.meta["config"], str(folder))
     engine = config.recipe.engine or "torch"  # studies older than the compiled engine name none

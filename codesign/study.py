@@ -261,6 +261,7 @@ class Study:
         self.meta.get("recipe", {}).setdefault("engine", "torch")  # studies older than the compiled engine
         self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
         self.note = ""
+        self._setup: Setup | None = None
 
     @classmethod
     def create(cls, folder: str | Path, setup: Setup, config: Mapping[str, Any] | None = None) -> "Study":
@@ -441,7 +442,104 @@ class Study:
     @property
     def units(self) -> dict[str, str]:
         """Units of all values by name."""
-        return {**COST_UNITS, **self.meta["task"]["metrics"]}
+        named = dict.fromkeys((goal["name"] for goal in (*self.meta["objectives"], *self.meta["limits"])), "")
+        return {**named, **COST_UNITS, **self.meta["task"]["metrics"]}
+
+    def with_setup(self, setup: Setup) -> "Study":
+        """The study, to ask and to tell; raise ``StoreError`` if it was made with another setting."""
+        _same_study(self.meta, setup.describe(), self.folder)
+        self._setup = setup
+        return self
+
+    @property
+    def asked(self) -> list[Candidate]:
+        """Candidates that were asked for and of which nothing was told yet."""
+        return [candidate for _, candidate, _, evaluation in self.store.proposals() if evaluation is None]
+
+    def ask(self, count: int = 1) -> list[Candidate]:
+        """New candidates to evaluate, fewer if no more are left; those asked for and not told are pending.
+
+        Raises
+        ------
+        ConfigError
+            If the study was not made by ``codesign.create``, or for a count below 1.
+        """
+        setup = self._told()
+        if count < 1:
+            raise ConfigError(f"ask for 1 candidate or more, got {count}")
+        fresh: list[Candidate] = []
+        while len(fresh) < count:
+            rows = self.store.proposals()
+            history = [evaluation for *_, evaluation in rows if evaluation is not None]
+            pending = [candidate for _, candidate, _, evaluation in rows if evaluation is None]
+            if not rows and setup.baseline is not None:
+                job = setup.baseline, "baseline"
+            else:
+                rng = np.random.default_rng([setup.seed, len(rows)])
+                proposal = setup.optimiser.propose(setup.problem, history, pending, rng)
+                if proposal is None:
+                    break
+                job = proposal.candidate, proposal.origin
+            self.store.propose(len(rows), *job)
+            fresh.append(job[0])
+        return fresh
+
+    def tell(
+        self,
+        candidate: Candidate | Mapping[str, Any],
+        values: Mapping[str, float] | None = None,
+        *,
+        reason: str = "",
+    ) -> Evaluation:
+        """Record what came of a candidate.
+
+        Parameters
+        ----------
+        candidate
+            One that was asked for, or another point of the space.
+        values
+            The measured objectives by name; None if the evaluation failed.
+        reason
+            Why it failed.
+
+        Raises
+        ------
+        ConfigError
+            For values that are missing, unknown or no finite numbers, or a failure without a reason.
+        SpaceError
+            For what is no point of the space.
+        StoreError
+            If something was told of it before.
+        """
+        setup = self._told()
+        given = dict(candidate.values) if isinstance(candidate, Candidate) else candidate
+        candidate = setup.definition.SPACE.candidate(given)
+        metrics = _told_metrics(values, reason, tuple(setup.task.metrics))
+        rows = {known: (number, origin, done) for number, known, origin, done in self.store.proposals()}
+        number, origin, done = rows.get(candidate, (len(rows), "told", None))
+        if done is not None:
+            raise StoreError(f"design {candidate.digest} ({candidate}) was told before: {done.status}")
+        if candidate not in rows:
+            self.store.propose(number, candidate, origin)
+        evaluation = Evaluation(
+            number=number,
+            candidate=candidate,
+            origin=origin,
+            status="ok" if metrics else "failed",
+            reason=reason,
+            metrics={name: Summary.of([value]) for name, value in metrics.items()},
+            costs=setup.costs(candidate),
+            seed=setup.seed,
+        )
+        self.store.finish(evaluation)
+        return evaluation
+
+    def _told(self) -> Setup:
+        if self._setup is None:
+            raise ConfigError(
+                f"{self.folder} is not open to ask and tell; make it or go on with it by codesign.create(...)"
+            )
+        return self._setup
 
     def run(self, setup: Setup, trials: int, watcher: Watcher | None = None) -> "Study":
         """Go on until ``trials`` designs were proposed, or none is left, and all were trained that climb.
@@ -684,6 +782,27 @@ def _evaluate(
         engine=fitted.engine,
         checkpoint=fitted.checkpoint.to_arrays() if until is not None and until < recipe.steps else None,
     )
+
+
+def _told_metrics(
+    values: Mapping[str, float] | None, reason: str, names: tuple[str, ...]
+) -> dict[str, float]:
+    """Values of all names; none of a failure."""
+    if values is None:
+        if not reason:
+            raise ConfigError("a failure has a reason: tell(candidate, None, reason='...')")
+        return {}
+    if set(values) != set(names):
+        raise ConfigError(
+            f"tell the measured objectives {', '.join(names)}; got {', '.join(values) or 'none'}"
+        )
+    for name, value in values.items():
+        if not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            raise ConfigError(
+                f"{name} is {value!r}, expected a finite number; if the evaluation failed, "
+                "tell(candidate, None, reason='...')"
+            )
+    return {name: float(value) for name, value in values.items()}
 
 
 def _same_study(stored: Mapping[str, Any], given: Mapping[str, Any], folder: Path) -> None:

@@ -52,8 +52,10 @@ class Task(Protocol):
     """Name of the task."""
     loss: ClassVar[str]
     """Name of the training loss, in ``codesign.training.losses``."""
-    metrics: ClassVar[Mapping[str, str]]
-    """Metrics that ``score`` gives, with their units."""
+
+    @property
+    def metrics(self) -> Mapping[str, str]:
+        """Metrics that ``score`` gives, with their units."""
 
     @property
     def training(self) -> Samples:
