@@ -11,6 +11,7 @@ _PLACES = {
     "grid": ("grid", "Grid"),
     "grid-bo": ("grid_bo", "GridBO"),
     "nsga2": ("nsga2", "NSGA2"),
+    "sherlock": ("sherlock", "Sherlock"),
     "random": ("random", "RandomSearch"),
 }
 """Module and class by name; a module is imported only when it is asked for, for some need torch."""

@@ -22,7 +22,7 @@ Codes = NDArray[np.int16]
 Points = NDArray[np.float64]
 
 NAMES = tuple(name for name in OPTIMISERS if name not in ("random", "qnehvi", "ehvi"))
-SLOW = {"grid-bo": (30, 2)}
+SLOW = {"grid-bo": (30, 2), "sherlock": (16, 2)}
 """Trials and seeds of the comparison with random search, where 40 and 3 take too long."""
 BETTER = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NAMES if name != "grid"
@@ -101,7 +101,7 @@ def volume(history: Sequence[Evaluation], given: Problem) -> float:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("goals", [("cost",), ("cost<=60",), ("cost", "max work")])
 def test_keeps_the_laws_of_optimisers(name: str, goals: tuple[str, ...]) -> None:
-    check_optimiser(load_optimiser(name), problem(SPACE, *goals), trials=16)
+    check_optimiser(load_optimiser(name), problem(SPACE, *goals), trials=12)
 
 
 @pytest.mark.parametrize("name", NAMES)
