@@ -36,6 +36,7 @@ def create(
     model: str | HardwareModel = "asic",
     device: Device | None = None,
     baseline: Mapping[str, Value] | None = None,
+    warm_start: Sequence[str | Path] = (),
     out: str | Path | None = None,
 ) -> Study:
     """Make a study to ask and to tell, or go on with the one in its folder.
@@ -57,6 +58,8 @@ def create(
         What prices networks, and on what; not of a bare space.
     baseline
         A design of a bare space that is known to be sensible.
+    warm_start
+        Folders of earlier studies whose designs are known from the start.
     out
         Folder; by default ``runs/<space>-<seed>``.
 
@@ -103,7 +106,7 @@ def create(
     )
     folder = Path(out or f"runs/{definition.SPACE.name}-{seed}")
     if not (folder / "study.sqlite").exists():
-        Study.create(folder, setup).close()
+        Study.create(folder, setup, warm_start=warm_start).close()
     return Study.open(folder).with_setup(setup)
 
 

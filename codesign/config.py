@@ -104,6 +104,7 @@ class StudyConfig(_Strict):
     workers: int | None = Field(default=None, ge=1)
     in_flight: int | None = Field(default=None, ge=1)
     export: list[Literal["onnx", "qonnx", "finn", "hls4ml", "rtl"]] = []
+    warm_start: list[str] = []
     data: dict[str, Any] = {}
     recipe: RecipeConfig = RecipeConfig()
     rungs: RungsConfig = RungsConfig()
@@ -171,7 +172,9 @@ def _faults(error: ValidationError, options: Iterable[str] = ()) -> str:
 def _fault(fault: Any, options: Iterable[str]) -> str:
     place = ".".join(map(str, fault["loc"]))
     if fault["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        table: Any = {"recipe": RecipeConfig, "device": DeviceConfig, "rungs": RungsConfig}.get(str(fault["loc"][0]), StudyConfig)
+        table: Any = {"recipe": RecipeConfig, "device": DeviceConfig, "rungs": RungsConfig}.get(
+            str(fault["loc"][0]), StudyConfig
+        )
         return f"unknown key {place!r}; known are {', '.join(options or table.model_fields)}"
     if fault["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"key {place!r} is missing"
@@ -197,6 +200,8 @@ def _resolved(config: StudyConfig, folder: Path) -> StudyConfig:
     update: dict[str, Any] = {}
     if isinstance(config.data.get("path"), str | Path):
         update["data"] = {**config.data, "path": str((folder / config.data["path"]).resolve())}
+    if config.warm_start:
+        update["warm_start"] = [str((folder / path).resolve()) for path in config.warm_start]
     if config.space.endswith(".py"):
         update["space"] = str((folder / config.space).resolve())
     given = config.device.model_fields_set
@@ -248,6 +253,7 @@ def run(
     calibration: str | Path | None = None,
     workers: int | None = None,
     export: Sequence[str] = (),
+    warm_start: Sequence[str | Path] = (),
     out: str | Path | None = None,
     progress: bool = True,
 ) -> Study:
@@ -284,6 +290,9 @@ def run(
     export
         Targets that designs are meant for, such as ``["hls4ml"]``: what one of them cannot take is not
         trained. ``Study.export`` writes them.
+    warm_start
+        Folders of earlier studies of the same task and recipe, of this space or one that overlaps: their
+        designs are known from the start and not trained again.
     out
         Folder of the study; by default ``runs/<space>-<seed>``. One that holds a study goes on with it.
     progress
@@ -314,6 +323,7 @@ def run(
             "workers": workers,
             "data": options,
             "export": list(export),
+            "warm_start": list(map(str, warm_start)),
             "recipe": _recipe_values(recipe, steps),
             "device": {
                 "model": model if isinstance(model, str) else model.name,
@@ -351,7 +361,8 @@ def start(
         whole = _resolved(config, Path.cwd()).model_copy(
             update={"in_flight": setup.in_flight, "recipe": recipe}
         )
-        Study.create(folder, setup, whole.model_dump(exclude_unset=True) if by_name else None).close()
+        given = whole.model_dump(exclude_unset=True) if by_name else None
+        Study.create(folder, setup, given, whole.warm_start).close()
     return go_on(folder, setup, config.trials, watcher)
 
 

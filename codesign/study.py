@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import CodesignError, ConfigError, StoreError, UnsupportedLayerError
+from codesign.errors import CodesignError, ConfigError, SpaceError, StoreError, UnsupportedLayerError
 from codesign.evaluation import Evaluation, Reference, Status, latest
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.export import exporter
@@ -46,6 +46,7 @@ __all__ = ["Setup", "Study", "Watcher"]
 
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05
+WARM_START = "warm start"
 OWN_COLUMNS = (
     *("number", "digest", "status", "reason", "origin", "steps", "epochs", "seed", "seconds", "engine"),
     *("effective_bops", "on_front"),
@@ -264,11 +265,20 @@ class Study:
         self._setup: Setup | None = None
 
     @classmethod
-    def create(cls, folder: str | Path, setup: Setup, config: Mapping[str, Any] | None = None) -> "Study":
+    def create(
+        cls,
+        folder: str | Path,
+        setup: Setup,
+        config: Mapping[str, Any] | None = None,
+        warm_start: Sequence[str | Path] = (),
+    ) -> "Study":
         """Make a new study in a folder; raise if no design can be priced, or keeps the budgets.
 
-        Raises also where no export of ``setup`` could be for its device.
+        Raises also where no export of ``setup`` could be for its device, and for earlier studies to start
+        from that have another task or recipe: their scores are not this one's.
         """
+        for earlier in warm_start:
+            _require_same_work(setup, earlier)
         setup.price(setup.definition.SPACE.sample_codes(1, np.random.default_rng(setup.seed)))
         setup.problem.check_budgets(np.random.default_rng(setup.seed))
         if setup.export:
@@ -280,7 +290,38 @@ class Study:
             "config": dict(config or {}),
             "constant": {name: summary.mean for name, summary in constant.items()},
         }
-        return cls(Store.create(folder, {**setup.describe(), **known}))
+        study = cls(Store.create(folder, {**setup.describe(), **known}))
+        try:
+            for earlier in warm_start:
+                study._take_over(setup, earlier)
+        except BaseException:
+            study.close()
+            raise
+        return study
+
+    def _take_over(self, setup: Setup, folder: str | Path) -> None:
+        """Start with the designs of an earlier study that are designs of this one.
+
+        Those that went well, whose networks this space builds too, and that this study has not got; their
+        costs are priced anew. They count as no trials.
+        """
+        earlier = Study.read(folder)
+        with earlier.store:
+            known = {candidate for _, candidate, *_ in self.store.proposals()}
+            number = len(known)
+            for evaluation in earlier.evaluations:
+                network = _same_design(setup, earlier, evaluation)
+                if network is None or evaluation.candidate in known:
+                    continue
+                origin = f"{WARM_START}: {earlier.folder.name}"
+                costs = setup.costs(evaluation.candidate)
+                if not isinstance(network, Network):
+                    network = None
+                elif setup.model.needs_weights:
+                    costs |= setup.model.estimate(network, setup.device).costs()
+                self.store.propose(number, evaluation.candidate, origin)
+                self.store.finish(replace(evaluation, number=number, origin=origin, costs=costs), network)
+                number += 1
 
     @classmethod
     def open(cls, folder: str | Path) -> "Study":
@@ -558,7 +599,8 @@ class Study:
             _Loop(self.store, setup, executor, watcher).run(trials)
         finally:
             executor.close()
-        proposed = len({candidate for _, candidate, *_ in self.store.proposals()})
+        own = [row for row in self.store.proposals() if not row[2].startswith(WARM_START)]
+        proposed = len({candidate for _, candidate, *_ in own})
         if proposed < trials:
             self.note = "every design within the budgets has been proposed"
         elif proposed > trials:
@@ -610,8 +652,9 @@ class _Loop:
         number, baseline = len(self.candidates), self.setup.baseline
         history = [self.done[index] for index in range(max(number - self.setup.in_flight + 1, 0))]
         job: tuple[Candidate, str] | None = self._climber(history)
-        if job is None and len(set(self.candidates)) < self.trials and not self.exhausted:
-            job = (baseline, "baseline") if number == 0 and baseline is not None else self._new(history)
+        if job is None and self._designs < self.trials and not self.exhausted:
+            first = baseline is not None and baseline not in self.candidates
+            job = (baseline, "baseline") if first and baseline is not None else self._new(history)
         if job is None and len(self.done) == number:
             job = self._climber(list(self.done.values()))  # no more designs: what is due once all have ended
         if job is None:
@@ -619,6 +662,12 @@ class _Loop:
         self.store.propose(number, *job)
         self._take(*job, None)
         return True
+
+    @property
+    def _designs(self) -> int:
+        """Designs that this study has proposed itself."""
+        pairs = zip(self.candidates, self.origins, strict=True)
+        return len({candidate for candidate, origin in pairs if not origin.startswith(WARM_START)})
 
     def _new(self, history: list[Evaluation]) -> tuple[Candidate, str] | None:
         """A design that the optimiser proposes."""
@@ -782,6 +831,30 @@ def _evaluate(
         engine=fitted.engine,
         checkpoint=fitted.checkpoint.to_arrays() if until is not None and until < recipe.steps else None,
     )
+
+
+def _require_same_work(setup: Setup, folder: str | Path) -> None:
+    """Raise ``StoreError`` if an earlier study has another task or recipe."""
+    earlier, described = Study.read(folder), setup.describe()
+    with earlier.store:
+        _same_study(earlier.meta, {key: described[key] for key in ("task", "recipe")}, earlier.folder)
+
+
+def _same_design(setup: Setup, earlier: Study, evaluation: Evaluation) -> Network | Literal[True] | None:
+    """The trained network of an evaluation that is a design of the setup's space too; None if it is not.
+
+    True where the evaluation was told and there is no network.
+    """
+    try:
+        same = setup.definition.SPACE.candidate(evaluation.candidate.values) == evaluation.candidate
+    except SpaceError:
+        return None
+    if not (evaluation.ok and same):
+        return None
+    if not earlier.store.network_path(evaluation.candidate.digest).exists():
+        return True
+    network = earlier.store.network(evaluation.candidate.digest)
+    return network if replace(network, weights={}) == setup.definition.build(evaluation.candidate) else None
 
 
 def _told_metrics(

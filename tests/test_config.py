@@ -125,6 +125,7 @@ WRONG = {
     "export": '["keras"]',
     "data": "5",
     "recipe": '"quick"',
+    "warm_start": '"runs"',
     "rungs": "3",
     "rungs.eta": "1",
     "rungs.lowest": "0",
@@ -364,7 +365,9 @@ class FakeStudy:
         self.ran: tuple[Any, ...] = ()
         self.closed = 0
 
-    def create(self, folder: Path, setup: Setup, config: Mapping[str, Any] | None) -> "FakeStudy":
+    def create(
+        self, folder: Path, setup: Setup, config: Mapping[str, Any] | None, warm_start: Sequence[str]
+    ) -> "FakeStudy":
         self.meta = {"config": json.loads(json.dumps(config))}
         folder.mkdir(parents=True)
         (folder / "study.sqlite").touch()

@@ -233,6 +233,36 @@ def test_a_lost_checkpoint_is_said(tmp_path: Path, climbing: Setup) -> None:
         run(tmp_path, climbing, 12)
 
 
+def test_an_earlier_study_of_an_overlapping_space_is_known_from_the_start(
+    tmp_path: Path, setup: Setup
+) -> None:
+    run(tmp_path / "earlier", setup, 8)
+    earlier = finished(tmp_path / "earlier")
+    narrow = setup.definition.SPACE.restricted(bits=(4, 6))
+    space = SimpleNamespace(SPACE=narrow, build=setup.definition.build, BASELINE=setup.definition.BASELINE)
+    later = replace(setup, definition=space, device=Device("asic-45nm"), seed=5)
+    shared = [e for e in earlier.evaluations if e.candidate["bits"] in (4, 6)]
+    assert 2 < len(shared) < 8
+    Study.create(tmp_path / "later", later, warm_start=[tmp_path / "earlier"]).close()
+    run(tmp_path / "later", later, 3)
+    study = finished(tmp_path / "later")
+    taken, fresh = study.evaluations[: len(shared)], study.evaluations[len(shared) :]
+    for old, new in zip(shared, taken, strict=True):
+        assert (new.candidate, new.metrics, new.origin) == (old.candidate, old.metrics, "warm start: earlier")
+        assert new.costs["area_um2"] < old.costs["area_um2"]
+        assert study.network(new.candidate.digest) == earlier.network(old.candidate.digest)
+    assert len(fresh) == 3
+    assert not {e.candidate for e in fresh} & {e.candidate for e in shared}
+
+
+def test_scores_of_another_task_or_recipe_are_not_taken(tmp_path: Path, setup: Setup) -> None:
+    run(tmp_path / "earlier", setup, 2)
+    other = replace(setup, recipe=Recipe.quick(5))
+    with pytest.raises(StoreError, match="earlier was made with another recipe"):
+        Study.create(tmp_path / "later", other, warm_start=[tmp_path / "earlier"])
+    assert not (tmp_path / "later").exists()
+
+
 def test_no_design_is_trained_twice_and_an_exhausted_space_says_so(tmp_path: Path, setup: Setup) -> None:
     size = setup.definition.SPACE.count()
     Study.create(tmp_path, setup).close()

@@ -191,6 +191,12 @@ def _device_options(command: Any) -> Any:
     help="qnehvi, ehvi, nsga2, sherlock, grid, grid-bo or random; with +asha behind it designs are trained "
     "rung by rung.  [default: qnehvi]",
 )
+@click.option(
+    "--warm-start",
+    type=click.Path(),
+    multiple=True,
+    help="Folder of an earlier study of the same task and recipe, whose designs are known from the start.",
+)
 @click.option("--data", type=click.Path(), help="File or folder of data; without it wafers are generated.")
 @click.option("--wafers", type=int, help="How many wafers to generate.  [default: 100000]")
 @click.option("--workers", type=int, help="Worker processes.  [default: one a core]")
@@ -233,7 +239,7 @@ def _merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, An
     for name in ("space", "task", "trials", "seed", "optimiser", "workers"):
         if options[name] is not None:
             merged[name] = options[name]
-    for name in ("objectives", "limits", "export"):
+    for name in ("objectives", "limits", "export", "warm_start"):
         if options[name]:
             merged[name] = list(options[name])
     tables = {
