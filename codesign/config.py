@@ -276,7 +276,8 @@ def run(
     recipe
         ``study``, ``quick``, or a ``Recipe`` (then ``steps`` is its own).
     optimiser
-        ``qnehvi`` or ``random``.
+        One of ``codesign.optimisers.OPTIMISERS``; with ``+asha`` behind it designs are trained rung by
+        rung.
     seed
         Of proposals and trainings; the same seed gives the same study.
     data

@@ -98,7 +98,7 @@ def test_a_study_file_that_is_not_there(codesign: Call, tmp_path: Path) -> None:
         (["--workers", 0], ("workers", "greater than or equal to 1", "got 0")),
         (["--wafers", 0], ("at least 1 wafer", "got 0")),
         (["--wafers", 1], ("at least 2 wafers", "got 1")),
-        (["--optimiser", "nope"], ("qnehvi, random", "'nope'")),
+        (["--optimiser", "nope"], ("one of qnehvi, ", "'nope'")),
         (["--space", "nope"], ("'nope'", "econt, econt-float")),
         (["--task", "nope"], ("'nope'", "there are econt")),
         (["--technology", "nope"], ("'nope'", "asic-45nm, asic-65nm")),
