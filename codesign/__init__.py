@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from codesign.pareto import Front
     from codesign.space import Candidate, SearchSpace
     from codesign.study import Study
+    from codesign.table import search_table
     from codesign.training import Recipe
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "create": "codesign.asking",
     "resume": "codesign.config",
     "run": "codesign.config",
+    "search_table": "codesign.table",
 }
 _ROOMS = ("metrics", "tasks", "hardware", "training", "optimisers", "export", "space", "network")
 
@@ -56,6 +58,7 @@ __all__ = [
     "create",
     "resume",
     "run",
+    "search_table",
 ]
 
 

@@ -1,6 +1,6 @@
 """The command line: ``codesign``."""
 
-from codesign.cli import measured
+from codesign.cli import insight, measured, table
 from codesign.cli.commands import main
 
-__all__ = ["main", "measured"]
+__all__ = ["insight", "main", "measured", "table"]

@@ -20,7 +20,7 @@ __all__ = ["GaussianProcess", "Hyperparameters"]
 
 FloatArray = NDArray[np.float64]
 
-LENGTH_MEDIAN, LENGTH_SPREAD = 1.0, 1.0
+LENGTH_MEDIAN, LENGTH_SPREAD = 1.4, 0.6
 NOISE_MEDIAN, NOISE_SPREAD = 1e-4, 2.0
 BOUNDS_OF_LENGTH = (0.02, 100.0)
 BOUNDS_OF_NOISE = (1e-7, 10.0)
@@ -76,6 +76,8 @@ class GaussianProcess:
     factor, weights
         Lower Cholesky factor of the covariance over the signal variance, shape ``(n, n)``, and the solution
         for the outcomes less their mean, ``(n,)``.
+    fitted
+        How many of the observations the hyperparameters were fitted to; 0 if they were given.
     """
 
     inputs: FloatArray
@@ -85,6 +87,7 @@ class GaussianProcess:
     variance: float
     factor: FloatArray
     weights: FloatArray
+    fitted: int = 0
 
     @classmethod
     def fit(
@@ -103,13 +106,14 @@ class GaussianProcess:
         """
         usual = Hyperparameters.usual(inputs.shape[1])
         if len(outcomes) < 2 or not np.ptp(outcomes) > 0:
-            return cls.condition(inputs, outcomes, usual)
+            return replace(cls.condition(inputs, outcomes, usual), fitted=len(outcomes))
         scaled = (outcomes - outcomes.mean()) / outcomes.std()
         objective = _Posterior(inputs, scaled)
         starts = [usual] if start is None else [start, usual]
         found = [objective.minimum(each.logarithms) for each in starts]
         best = min(found, key=lambda pair: pair[1])[0]
-        return cls.condition(inputs, outcomes, Hyperparameters.of_logarithms(best))
+        process = cls.condition(inputs, outcomes, Hyperparameters.of_logarithms(best))
+        return replace(process, fitted=len(outcomes))
 
     @classmethod
     def condition(
@@ -149,11 +153,13 @@ class GaussianProcess:
         try:
             last = cholesky(corner + noise * np.eye(len(inputs)), lower=True, check_finite=False)
         except LinAlgError:
-            return self.condition(all_inputs, all_outcomes, self.hyperparameters)
+            whole = self.condition(all_inputs, all_outcomes, self.hyperparameters)
+            return replace(whole, fitted=self.fitted)
         n = len(self.inputs)
         lower = np.zeros((n + len(inputs), n + len(inputs)))
         lower[:n, :n], lower[n:, :n], lower[n:, n:] = self.factor, across.T, last
-        return self._of_factor(all_inputs, all_outcomes, self.hyperparameters, lower)
+        longer = self._of_factor(all_inputs, all_outcomes, self.hyperparameters, lower)
+        return replace(longer, fitted=self.fitted)
 
     def predict(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of the noise-free outcome, each of shape ``(q,)``.

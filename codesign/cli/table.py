@@ -1,0 +1,185 @@
+"""``codesign table``: a search replayed over a table of which everything is known."""
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from codesign.cli.commands import _json_option, _print_json, cli
+from codesign.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["table"]
+
+CHECKPOINTS = (10, 20, 50, 100, 200, 500, 1000)
+
+
+@cli.command(
+    epilog="Example: codesign table fir.csv --knobs 'knob_*' --minimise time,logic --known logic "
+    "--evaluations 50"
+)
+@click.argument("path", metavar="FILE.csv", type=click.Path())
+@click.option("--knobs", required=True, help="Columns to choose by: names or patterns, by commas.")
+@click.option("--minimise", default="", help="Objectives, by commas: less is better.")
+@click.option("--maximise", default="", help="Objectives, by commas: more is better.")
+@click.option("--known", default="", help="Objectives that the search may read of every row.")
+@click.option("--estimates", default="", help="Cheap columns that hint at objectives: names or patterns.")
+@click.option("--evaluations", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@_json_option
+def table(path: str, as_json: bool, evaluations: int, seed: int, **columns: str) -> None:
+    """Replay the search over a CSV of designs whose results are all there.
+
+    It says how soon the front would have been found had each evaluation been made one by one.
+    """
+    from codesign.table import search_table, trace
+
+    rows = _read(path)
+    senses = _senses(columns["minimise"], columns["maximise"])
+    names = list(senses)
+    values = {name: _numbers(rows, name, path) for name in names}
+    known = _split(columns["known"])
+    stray = [name for name in known if name not in senses]
+    if stray:
+        raise ConfigError(f"--known {', '.join(stray)} is no objective; it is one of {', '.join(names)}")
+    knobs = _matching(rows, columns["knobs"], "--knobs", path)
+    estimates = _matching(rows, columns["estimates"], "--estimates", path) if columns["estimates"] else []
+    leaks = sorted((set(knobs) | set(estimates)) & set(names))
+    if leaks:
+        raise ConfigError(f"{', '.join(leaks)} is both an objective and a column to choose by; it is one")
+    beside = rows[[*known, *estimates]] if known or estimates else None
+    order = search_table(
+        rows[knobs],
+        lambda row: {name: float(values[name][row]) for name in names},
+        senses,
+        evaluations,
+        known=beside,
+        seed=seed,
+    )
+    data = _result(rows, knobs, senses, order, trace)
+    if as_json:
+        _print_json({"file": str(path), "known": known, "estimates": estimates, "seed": seed, **data})
+    else:
+        _show(data, names, knobs)
+
+
+def _read(path: str) -> "DataFrame":
+    import pandas as pd
+
+    if not Path(path).is_file():
+        raise DataError(f"{path} is no file; give a CSV with one row a design")
+    try:
+        rows = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    if not len(rows):
+        raise DataError(f"{path} has no rows; give one a design")
+    return rows
+
+
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _senses(minimise: str, maximise: str) -> dict[str, Any]:
+    senses = {**dict.fromkeys(_split(minimise), "min"), **dict.fromkeys(_split(maximise), "max")}
+    both = sorted(set(_split(minimise)) & set(_split(maximise)))
+    if both:
+        raise ConfigError(f"{', '.join(both)} is both minimised and maximised; it is one")
+    if len(senses) < 2:
+        raise ConfigError("give at least two objectives, such as --minimise time,logic")
+    return senses
+
+
+def _matching(rows: "DataFrame", patterns: str, option: str, path: str) -> list[str]:
+    """Columns of names or patterns, in the order of the file."""
+    names = [str(name) for name in rows.columns]
+    found: set[str] = set()
+    for pattern in _split(patterns):
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            raise ConfigError(f"{option} {pattern}: no such column in {path}; it has {', '.join(names)}")
+        found |= set(matches)
+    if not found:
+        raise ConfigError(f"{option} names no column; {path} has {', '.join(names)}")
+    return [name for name in names if name in found]
+
+
+def _numbers(rows: "DataFrame", name: str, path: str) -> Any:
+    """Values of an objective; the replay needs every one, to know the front."""
+    import numpy as np
+
+    if name not in rows.columns:
+        raise ConfigError(f"{path} has no column {name}; it has {', '.join(map(str, rows.columns))}")
+    try:
+        values = rows[name].to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"objective {name} of {path} must be numbers, got {rows[name].dtype}") from None
+    missing = np.flatnonzero(~np.isfinite(values))
+    if len(missing):
+        raise DataError(
+            f"objective {name} of {path} is not finite in {len(missing)} rows, the first in line "
+            f"{missing[0] + 2}; leave these rows out"
+        )
+    return values
+
+
+def _result(
+    rows: "DataFrame", knobs: Sequence[str], senses: Mapping[str, Any], order: list[int], trace: Any
+) -> dict[str, Any]:
+    """Plain data for JSON: the order, the front found, and how good it was after each evaluation."""
+    import numpy as np
+
+    from codesign.pareto import non_dominated
+
+    names = list(senses)
+    values = rows[names].to_numpy(dtype=np.float64)
+    signs = np.array([1.0 if sense == "min" else -1.0 for sense in senses.values()])
+    scores = trace(values, list(senses.values()), order)
+    front = [row for row, kept in zip(order, non_dominated(values[order] * signs), strict=True) if kept]
+    best = sorted(front, key=lambda row: tuple(values[row] * signs))
+    return {
+        "rows": len(rows),
+        "objectives": dict(senses),
+        "order": order,
+        "front": [
+            {"row": row, "evaluation": order.index(row) + 1, **_plain(rows, row, [*names, *knobs])}
+            for row in best
+        ],
+        "adrs": None if scores.adrs is None else scores.adrs.tolist(),
+        "hypervolume_ratio": scores.hypervolume_ratio.tolist(),
+    }
+
+
+def _plain(rows: "DataFrame", row: int, names: Sequence[str]) -> dict[str, Any]:
+    values = {name: rows[name].iloc[row] for name in names}
+    return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+
+
+def _show(data: Mapping[str, Any], names: Sequence[str], knobs: Sequence[str]) -> None:
+    from rich.table import Table
+
+    from codesign.cli.view import make_console
+
+    screen = make_console()
+    order, adrs = data["order"], data["adrs"]
+    screen.print(f"{len(order)} of {data['rows']} designs, in the order of evaluation (rows from 0):")
+    screen.print(" ".join(map(str, order)), soft_wrap=True)
+    found = Table("row", "evaluation", *names, *knobs, title="Front found", title_justify="left", box=None)
+    for design in data["front"]:
+        found.add_row(
+            *(f"{value:.6g}" if isinstance(value, float) else str(value) for value in design.values())
+        )
+    screen.print(found)
+    scores = Table("evaluations", "ADRS", "hypervolume ratio", title="Against the table's front", box=None)
+    scores.title_justify = "left"
+    for count in [*(each for each in CHECKPOINTS if each < len(order)), len(order)]:
+        distance = "-" if adrs is None else f"{adrs[count - 1]:.4f}"
+        scores.add_row(f"{count}", distance, f"{data['hypervolume_ratio'][count - 1]:.4f}")
+    screen.print(scores)
+    if adrs is None:
+        screen.print("ADRS is of positive objectives only")
