@@ -1,5 +1,7 @@
 """Ask and tell: the loop is somebody else's, the search and the folder are ours."""
 
+import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -8,7 +10,9 @@ import numpy as np
 import pytest
 
 import codesign
+from codesign.config import parse_study
 from codesign.errors import ConfigError, SpaceError, StoreError
+from codesign.optimisers import OPTIMISERS
 from codesign.space import Candidate, SearchSpace, integer
 
 SPACE = SearchSpace("own", (integer("width", 1, 40), integer("bits", 2, 8)))
@@ -133,3 +137,20 @@ def test_a_study_that_trains_is_not_told(tmp_path: Path) -> None:
         codesign.Study(store).ask()
     with pytest.raises(StoreError, match="was made with another seed"):
         study(tmp_path, seed=5)
+
+
+def test_the_page_on_searching_says_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "search.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    for language, text in blocks:
+        if language == "python":
+            exec(text, {})
+            assert "'ripple'" in capsys.readouterr().out
+        if language == "toml":
+            parse_study({"space": "econt", **tomllib.loads(text)}, "page").setup()
+    assert [language for language, _ in blocks] == ["toml", "bash", "python", "bash"]
+    for name in OPTIMISERS:
+        assert f"`{name}`" in page
