@@ -18,7 +18,10 @@ SHOWN, POINTS = 10, 12
 @click.argument("folder", type=click.Path())
 @_json_option
 def insight(folder: str, as_json: bool) -> None:
-    """How the search went: hypervolume, parameters that matter for the front, errors of the surrogates."""
+    """How a search went, and which parameters matter.
+
+    Hypervolume over evaluations, shares of the parameters in what decides the front, errors of surrogates.
+    """
     from codesign import catalogue
     from codesign.config import stored_config
     from codesign.insight import Insight

@@ -32,7 +32,7 @@ CHECKPOINTS = (10, 20, 50, 100, 200, 500, 1000)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @_json_option
 def table(path: str, as_json: bool, evaluations: int, seed: int, **columns: str) -> None:
-    """Replay the search over a CSV of designs whose results are all there.
+    """Replay the search over a CSV of designs with their results.
 
     It says how soon the front would have been found had each evaluation been made one by one.
     """
