@@ -13,6 +13,7 @@ from codesign.objectives import Objective
 __all__ = ["Front", "adrs", "dominance_ranks", "hypervolume", "non_dominated"]
 
 Points = NDArray[np.float64]
+CHUNK = 256
 
 
 def non_dominated(costs: Points) -> NDArray[np.bool_]:
@@ -28,7 +29,17 @@ def non_dominated(costs: Points) -> NDArray[np.bool_]:
     mask
         Shape ``(n,)``. Equal points do not dominate each other, so duplicates stay.
     """
-    return np.logical_not(_dominates(costs).any(axis=0))
+    if len(costs) <= CHUNK:
+        return np.logical_not(_dominates(costs, costs).any(axis=0))
+    order = np.lexsort(costs.T[::-1])  # what dominates a point comes before it
+    front, kept = costs[:0], []
+    for start in range(0, len(costs), CHUNK):
+        rows = costs[order[start : start + CHUNK]]
+        kept.append(~_dominates(front, rows).any(axis=0) & ~_dominates(rows, rows).any(axis=0))
+        front = np.concatenate([front, rows[kept[-1]]])
+    mask = np.zeros(len(costs), dtype=np.bool_)
+    mask[order] = np.concatenate(kept)
+    return mask
 
 
 def dominance_ranks(costs: Points) -> NDArray[np.int64]:
@@ -47,7 +58,7 @@ def dominance_ranks(costs: Points) -> NDArray[np.int64]:
     ranks
         Shape ``(n,)``. Equal points have equal ranks.
     """
-    dominates = _dominates(costs)
+    dominates = _dominates(costs, costs)
     above = dominates.sum(axis=0)
     ranks = np.full(len(costs), -1, dtype=np.int64)
     rank = 0
@@ -59,9 +70,9 @@ def dominance_ranks(costs: Points) -> NDArray[np.int64]:
     return ranks
 
 
-def _dominates(costs: Points) -> NDArray[np.bool_]:
-    """Shape ``(n, n)``: whether the point of the row dominates that of the column."""
-    a, b = costs[:, None, :], costs[None, :, :]
+def _dominates(first: Points, second: Points) -> NDArray[np.bool_]:
+    """Whether the point of the row dominates that of the column, shape ``(len(first), len(second))``."""
+    a, b = first[:, None, :], second[None, :, :]
     return np.logical_and((a <= b).all(axis=-1), (a < b).any(axis=-1))
 
 

@@ -230,6 +230,14 @@ def test_ranks_are_the_fronts_of_what_is_left(costs: Points) -> None:
         np.testing.assert_array_equal(non_dominated(costs[left]), ranks[left] == rank)
 
 
+@given(grids(60))
+def test_many_points_are_marked_as_few_are(costs: Points) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("codesign.pareto.CHUNK", 7)
+        in_chunks = non_dominated(costs)
+    np.testing.assert_array_equal(in_chunks, non_dominated(costs))
+
+
 def test_no_points_have_no_ranks() -> None:
     assert dominance_ranks(np.zeros((0, 2))).shape == (0,)
 

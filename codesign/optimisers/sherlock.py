@@ -51,7 +51,7 @@ LEAST = 4
 HELD_OUT = 4
 LISTED = 4096
 POOL = 1024
-FRONT = 64
+FRONT, NEAR = 64, 16
 TREES = 100
 ROUNDS, SHARE = 32, 0.6
 SMOOTHING = 1e-6
@@ -185,7 +185,7 @@ def _search(
         predict = SURROGATES[name](inputs, learnt, seed)
     means, uncertainty = view.predicted(predict, pool)
     if problem.space.count() > LISTED:
-        near = [problem.space.neighbour_codes(row) for row in pool[_front(means, uncertainty)]]
+        near = [problem.space.neighbour_codes(row) for row in pool[_front(means, uncertainty)[:NEAR]]]
         fresh = _new(problem, np.concatenate(near), known | {row.tobytes() for row in pool})
         if len(fresh):
             pool = np.concatenate([pool, fresh])
