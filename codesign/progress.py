@@ -67,4 +67,6 @@ class Bar:
             "" if len(front) or not any(e.ok for e in self._ended) else ", no design keeps every budget yet"
         )
         text = f"front {len(front)}{best}{none}"
-        self._bar.update(self._task, completed=len(self._ended), description=text)
+        self._bar.update(
+            self._task, completed=len({each.candidate for each in self._ended}), description=text
+        )

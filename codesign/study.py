@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["Setup", "Study", "Watcher"]
+__all__ = ["WARM_START", "Setup", "Study", "Watcher"]
 
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05

@@ -22,7 +22,7 @@ from codesign.objectives import Objective
 from codesign.optimisers.problem import Survey
 from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate
-from codesign.study import Setup, Study
+from codesign.study import WARM_START, Setup, Study
 
 if TYPE_CHECKING:
     from codesign.tasks.data_check import CheckRow
@@ -136,7 +136,7 @@ class View:
     def resumed(self, evaluations: Sequence[Evaluation]) -> None:
         """The run begins, with these designs from before."""
         self._ended = list(evaluations)
-        self._before = len(evaluations)
+        self._before = self._designs
         self._start = time.monotonic()
         if self._console.is_terminal and not self._quiet:
             drawing, console = self._drawing, self._console
@@ -169,15 +169,20 @@ class View:
     def _front(self) -> Front:
         return Front.of(self._ended, self._setup.objectives)
 
+    @property
+    def _designs(self) -> int:
+        """Designs that have ended at least once; what an earlier study gave is none of the trials."""
+        return len({each.candidate for each in self._ended if not each.origin.startswith(WARM_START)})
+
     def _left(self) -> str:
-        done = len(self._ended) - self._before
+        done = self._designs - self._before
         if done < 2:
             return "?"
         rate = (time.monotonic() - self._start) / done
-        return _duration(rate * max(self._trials - len(self._ended), 0))
+        return _duration(rate * max(self._trials - self._designs, 0))
 
     def _line(self, evaluation: Evaluation) -> str:
-        values = [f"{len(self._ended):>3}/{self._trials}", f"design {evaluation.number:<3}"]
+        values = [f"{self._designs:>3}/{self._trials}", f"design {evaluation.number:<3}"]
         values += [evaluation.candidate.digest[:8], f"{evaluation.steps} steps"]
         if evaluation.ok:
             score = _score(self._setup.objectives)
@@ -199,7 +204,7 @@ class View:
         progress.add_task(
             f"front {len(self._front)} designs, elapsed {elapsed}, left {self._left()}",
             total=self._trials,
-            completed=len(self._ended),
+            completed=self._designs,
         )
         return Group(progress, _fitting(self._console, self._table))
 
@@ -347,22 +352,24 @@ def status_data(study: Study) -> dict[str, Any]:
     planned = study.meta.get("trials")
     return {
         "folder": str(study.folder),
-        "proposed": len(proposals),
-        "finished": len(evaluations),
+        "proposed": len({candidate for _, candidate, *_ in proposals}),
+        "finished": len(study.evaluations),
+        "trainings": len(evaluations),
         "planned": planned,
         "by_status": {
-            kind: sum(e.status == kind for e in evaluations)
-            for kind in sorted({e.status for e in evaluations})
+            kind: sum(e.status == kind for e in study.evaluations)
+            for kind in sorted({e.status for e in study.evaluations})
         },
         "front": [evaluation.candidate.digest for evaluation in front],
         "hypervolume": front.hypervolume,
         "reference": list(front.reference),
         "objectives": [goal.to_dict() for goal in study.objectives],
         "cpu_seconds": sum(evaluation.seconds for evaluation in evaluations),
-        "steps": sum(evaluation.steps for evaluation in evaluations),
+        "steps": sum(evaluation.steps for evaluation in study.evaluations),
         "version": study.meta["version"],
         "seed": study.meta["seed"],
-        "optimiser": study.meta["optimiser"],
+        "optimiser": study.meta["optimiser"] + ("+asha" if study.meta.get("rungs") else ""),
+        "engines": sorted({evaluation.engine for evaluation in evaluations if evaluation.engine}),
         "designs": [
             {key: value for key, value in evaluation.to_dict().items() if key != "curve"}
             for evaluation in evaluations
@@ -382,7 +389,8 @@ def print_status(study: Study, data: Mapping[str, Any]) -> None:
             )
     console.print(
         f"{data['finished']} of {data['planned'] or data['proposed']} designs, {data['steps']:,} steps, "
-        f"{_duration(data['cpu_seconds'])} CPU time in training and scoring; "
+        f"{_duration(data['cpu_seconds'])} CPU time in training and scoring"
+        f"{' (' + ', '.join(data['engines']) + ')' if data['engines'] else ''}; "
         f"{data['optimiser']}, seed {data['seed']}."
     )
 
