@@ -32,13 +32,13 @@ def non_dominated(costs: Points) -> NDArray[np.bool_]:
     if len(costs) <= CHUNK:
         return np.logical_not(_dominates(costs, costs).any(axis=0))
     order = np.lexsort(costs.T[::-1])  # what dominates a point comes before it
-    front, kept = costs[:0], []
+    kept = order[:0]
     for start in range(0, len(costs), CHUNK):
-        rows = costs[order[start : start + CHUNK]]
-        kept.append(~_dominates(front, rows).any(axis=0) & ~_dominates(rows, rows).any(axis=0))
-        front = np.concatenate([front, rows[kept[-1]]])
+        rows = order[start : start + CHUNK]
+        rows = rows[~_dominates(costs[kept], costs[rows]).any(axis=0)]
+        kept = np.append(kept, rows[~_dominates(costs[rows], costs[rows]).any(axis=0)])
     mask = np.zeros(len(costs), dtype=np.bool_)
-    mask[order] = np.concatenate(kept)
+    mask[kept] = True
     return mask
 
 
