@@ -169,9 +169,9 @@ class _Search:
         for name, error in zip(self.measured, self.surrogates.errors(), strict=True):
             if error >= NO_BETTER:
                 warnings.warn(
-                    f"{name}: left out, evaluations are predicted hardly better than by the mean of the others "
-                    f"({error:.2f} times its error); the rows were chosen hardly better than at random. Give "
-                    "knobs or estimates that tell more, or look for noise in the evaluations",
+                    f"{name}: left out, evaluations are predicted hardly better than by the mean of the "
+                    f"others ({error:.2f} times its error); the rows were chosen hardly better than at "
+                    "random. Give knobs or estimates that tell more, or look for noise in the evaluations",
                     SurrogateWarning,
                     stacklevel=3,
                 )

@@ -8,6 +8,7 @@ __all__ = ["OPTIMISERS", "Optimiser", "Problem", "Proposal", "load_optimiser"]
 
 _PLACES = {
     "qnehvi": ("qnehvi", "QNEHVI"),
+    "ehvi": ("ehvi", "EHVI"),
     "grid": ("grid", "Grid"),
     "grid-bo": ("grid_bo", "GridBO"),
     "nsga2": ("nsga2", "NSGA2"),

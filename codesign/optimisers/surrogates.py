@@ -14,7 +14,7 @@ from codesign.optimisers.gaussian import GaussianProcess
 from codesign.optimisers.improvement import boxes, log_expected_gain
 from codesign.pareto import non_dominated
 
-__all__ = ["Scale", "Surrogates", "corner_anchored", "reference"]
+__all__ = ["REFIT", "Scale", "Surrogates", "corner_anchored", "reference"]
 
 FloatArray = NDArray[np.float64]
 
@@ -108,6 +108,7 @@ class Surrogates:
         ok: NDArray[np.bool_],
         scale: Scale,
         before: "Surrogates | None" = None,
+        often: int = OFTEN,
     ) -> "Surrogates":
         """Surrogates of some evaluations.
 
@@ -120,17 +121,20 @@ class Surrogates:
         scale
             Of all objectives, the measured ones first.
         before
-            Surrogates of the first of these evaluations: searches start there, and above ``OFTEN``
+            Surrogates of the first of these evaluations: searches start there, and above ``often``
             observations rows are added until a tenth is new.
+        often
+            Up to how many observations everything is fitted anew each time.
         """
         scaled = Scale(scale.logarithm[: measured.shape[1]])(measured)
         old = before.objectives if before else (None,) * measured.shape[1]
         objectives = tuple(
-            _updated(process, inputs[ok], column) for process, column in zip(old, scaled.T, strict=True)
+            _updated(process, inputs[ok], column, often)
+            for process, column in zip(old, scaled.T, strict=True)
         )
         success = None
         if not ok.all():
-            success = _updated(before.success if before else None, inputs, ok.astype(np.float64))
+            success = _updated(before.success if before else None, inputs, ok.astype(np.float64), often)
         return cls(objectives, success, scale)
 
     def supposing(self, pending: FloatArray) -> "Surrogates":
@@ -182,11 +186,14 @@ class Surrogates:
         for each in self.objectives:
             n, spread = len(each.outcomes), float(each.outcomes.std())
             missed = float(np.sqrt(np.mean((each.leave_one_out()[0] - each.outcomes) ** 2)))
-            ratios.append(missed / (spread * n / (n - 1)) if n > 2 and spread > 0 else np.nan)
+            told = n > 2 and np.ptp(each.outcomes) > 0
+            ratios.append(missed / (spread * n / (n - 1)) if told else np.nan)
         return np.array(ratios)
 
 
-def _updated(old: GaussianProcess | None, inputs: FloatArray, outcomes: FloatArray) -> GaussianProcess:
+def _updated(
+    old: GaussianProcess | None, inputs: FloatArray, outcomes: FloatArray, often: int
+) -> GaussianProcess:
     """Rows added to the old process where that will do, else a new fit that starts from it."""
     if old is None:
         return GaussianProcess.fit(inputs, outcomes)
@@ -194,6 +201,6 @@ def _updated(old: GaussianProcess | None, inputs: FloatArray, outcomes: FloatArr
     same = np.array_equal(old.inputs, inputs[:n]) and np.array_equal(old.outcomes, outcomes[:n])
     if same and len(inputs) == n:
         return old
-    if same and len(inputs) > OFTEN and len(inputs) < REFIT * old.fitted:
+    if same and often < len(inputs) < REFIT * old.fitted:
         return old.extended(inputs[n:], outcomes[n:])
     return GaussianProcess.fit(inputs, outcomes, old.hyperparameters)
