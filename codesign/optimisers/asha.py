@@ -3,9 +3,9 @@
 A *rung* is a number of optimiser steps. Every design starts on the lowest; one in ``eta`` of those that have
 ended on a rung climbs to the next. It never waits for a rung to fill (ASHA: Li et al., *A system for
 massively parallel hyperparameter tuning*, MLSys 2020, algorithm 2). Designs are compared within a rung, by
-non-dominated rank, then by the hypervolume that one adds to those of its rank that have climbed; their
-vectors hold the known objectives, which are exact on every rung. With several objectives others order a rung
-by rank and an epsilon-net (MO-ASHA: Schmucker et al., arXiv:2106.12639, 2021).
+non-dominated rank, then by the hypervolume that one adds to those of its rank that have climbed (of the
+logarithms of objectives that are positive). Their vectors hold the known objectives, exact on every rung.
+Others order a rung by rank and an epsilon-net (MO-ASHA: Schmucker et al., arXiv:2106.12639, 2021).
 
 In one thing this differs from the published rule. There a design climbs if it is among the best ``1/eta`` at
 that moment, so early luck can let more climb than ``1/eta``. Here the best that has not climbed does, as long
@@ -107,7 +107,7 @@ class Trial:
         ``running``, ``finished`` with values, or ``failed``: diverged, lost or broken, never to climb.
     values
         Objectives as measured on this rung, known ones included, signed so that less is better; empty
-        unless finished. Give logarithms where an objective spans decades: hypervolumes are compared.
+        unless finished.
     """
 
     candidate: Candidate
@@ -167,9 +167,11 @@ def _best(finished: Sequence[Trial], climbed: set[Candidate]) -> Candidate | Non
 
 
 def _scaled(values: FloatArray) -> FloatArray:
-    """Values in units of their ranges, from 0 to 1."""
-    width = np.ptp(values, axis=0)
-    scaled: FloatArray = (values - values.min(axis=0)) / np.where(width > 0, width, 1.0)
+    """Values in units of their ranges, from 0 to 1; logarithms of objectives that are positive."""
+    positive = (values > 0).all(axis=0)
+    logs = np.where(positive, np.log(np.where(positive, values, 1.0)), values)
+    width = np.ptp(logs, axis=0)
+    scaled: FloatArray = (logs - logs.min(axis=0)) / np.where(width > 0, width, 1.0)
     return scaled
 
 

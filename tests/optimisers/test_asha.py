@@ -221,6 +221,18 @@ def test_of_one_rank_the_one_that_adds_most_hypervolume_climbs() -> None:
     assert not {0, 1} <= set(order[:2])
 
 
+def test_positive_objectives_are_compared_by_their_ratios() -> None:
+    """The middle one is far from either end by its values, and hardly better than both by its ratios."""
+    vectors = [(1.0, 1e3), (6e2, 6e2), (1e3, 1.0)]
+    for offset, expected in ((0.0, {0, 2}), (-2e3, {1})):
+        values = [(a + offset, b + offset) for a, b in vectors]
+        job = next_job(
+            Rungs((1, 3), 3), [Trial(design(n), 0, "finished", each) for n, each in enumerate(values)]
+        )
+        assert job is not None
+        assert job.candidate["n"] in expected
+
+
 def test_equal_values_and_one_objective_that_is_constant_are_no_trouble() -> None:
     rungs = Rungs((1, 3), 3)
     for vectors in ([(1.0, 1.0)] * 200, [(float(n), 5.0) for n in range(9)]):
