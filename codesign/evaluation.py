@@ -114,7 +114,7 @@ class Evaluation:
 
 
 def latest(history: Iterable[Evaluation]) -> list[Evaluation]:
-    """One evaluation a design, in the order in which the designs came: the last that went well, else the last.
+    """One evaluation a design, in the order of the designs: the last that went well, or the last.
 
     A design that is trained in parts, rung by rung, has an evaluation after each.
     """

@@ -47,7 +47,6 @@ class Checkpoint:
     order: Mapping[str, Any]
     taken: int
 
-
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All of it as arrays by name, for a file."""
         parts = {"weights": self.weights, "first": self.first, "second": self.second}
