@@ -31,7 +31,7 @@ def create(
     objectives: Sequence[str | Objective],
     known: Known | None = None,
     limits: Sequence[str | Objective] = (),
-    optimiser: str = "qnehvi",
+    optimiser: str = "ehvi",
     seed: int = 0,
     model: str | HardwareModel = "asic",
     device: Device | None = None,

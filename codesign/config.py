@@ -98,7 +98,7 @@ class StudyConfig(_Strict):
     out: str | None = None
     objectives: list[str] = list(DEFAULT_OBJECTIVES)
     limits: list[str] = []
-    optimiser: str = "qnehvi"
+    optimiser: str = "ehvi"
     trials: int = Field(default=60, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int | None = Field(default=None, ge=1)
@@ -245,7 +245,7 @@ def run(
     trials: int = 60,
     steps: int = DEFAULT_STEPS,
     recipe: Literal["study", "quick"] | Recipe = "study",
-    optimiser: str = "qnehvi",
+    optimiser: str = "ehvi",
     seed: int = 0,
     data: str | Path | Mapping[str, Any] | None = None,
     model: str | HardwareModel = "asic",
@@ -389,7 +389,9 @@ def stored_config(folder: str | Path) -> StudyConfig:
     config = parse_study(study.meta["config"], str(folder))
     engine = config.recipe.engine or "torch"  # studies older than the compiled engine name none
     recipe = config.recipe.model_copy(update={"engine": engine})
-    return config.model_copy(update={"trials": study.meta.get("trials", config.trials), "recipe": recipe})
+    optimiser = study.meta["optimiser"] + ("+asha" if study.meta.get("rungs") else "")
+    update = {"trials": study.meta.get("trials", config.trials), "recipe": recipe, "optimiser": optimiser}
+    return config.model_copy(update=update)
 
 
 def stored_task(study: Study) -> Task | None:

@@ -108,7 +108,7 @@ def test_a_study_file_of_one_line_has_defaults(file: Path) -> None:
     config = load_study_file(file)
     assert config == StudyConfig(space="econt")
     assert config.objectives == ["emd", "area_um2"]
-    assert (config.trials, config.seed, config.optimiser) == (60, 0, "qnehvi")
+    assert (config.trials, config.seed, config.optimiser) == (60, 0, "ehvi")
 
 
 WRONG = {
@@ -368,7 +368,7 @@ class FakeStudy:
     def create(
         self, folder: Path, setup: Setup, config: Mapping[str, Any] | None, warm_start: Sequence[str]
     ) -> "FakeStudy":
-        self.meta = {"config": json.loads(json.dumps(config))}
+        self.meta = {"config": json.loads(json.dumps(config)), "optimiser": setup.optimiser.name}
         folder.mkdir(parents=True)
         (folder / "study.sqlite").touch()
         return self
@@ -515,7 +515,7 @@ def test_asha_behind_an_optimiser_trains_rung_by_rung() -> None:
     ("given", "message"),
     [
         ({"optimiser": "random+hyperband"}, r"optimiser 'random\+hyperband': only '\+asha' can be added"),
-        ({"rungs": {"eta": 3}}, r"\[rungs\] belongs to an optimiser with \+asha, got 'qnehvi'"),
+        ({"rungs": {"eta": 3}}, r"\[rungs\] belongs to an optimiser with \+asha, got 'ehvi'"),
         ({"optimiser": "asha", "rungs": {"lowest": 90000}}, "lowest is from 1 to the 2000 steps"),
     ],
 )

@@ -188,8 +188,8 @@ def _device_options(command: Any) -> Any:
 )
 @click.option(
     "--optimiser",
-    help="qnehvi, ehvi, nsga2, sherlock, grid, grid-bo or random; with +asha behind it designs are trained "
-    "rung by rung.  [default: qnehvi]",
+    help="ehvi, qnehvi, nsga2, sherlock, grid, grid-bo or random; with +asha behind it designs are trained "
+    "rung by rung.  [default: ehvi]",
 )
 @click.option(
     "--warm-start",
