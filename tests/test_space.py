@@ -1,21 +1,28 @@
+import hashlib
 import math
 import pickle
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from codesign.errors import SpaceError
 from codesign.space import (
+    INACTIVE,
     Candidate,
+    Constraint,
+    Item,
     Limit,
+    Parameter,
     Repeat,
     SearchSpace,
     Value,
+    When,
     categorical,
     integer,
     ordinal,
@@ -422,3 +429,505 @@ def test_a_restriction_that_cannot_be_is_refused(choices: dict[str, tuple[int, .
     space = SearchSpace("whole", (Repeat("layers", (ordinal("units", (16, 32)),), 0, 2),))
     with pytest.raises(SpaceError, match=message):
         space.restricted(**choices)
+
+
+# ---- conditional spaces, built at random and small enough to be written out by a second, plainer program
+
+
+@st.composite
+def parameters(draw: st.DrawFn, name: str) -> Parameter:
+    count = draw(st.integers(1, 3))
+    make = draw(st.sampled_from((ordinal, categorical)))
+    values = tuple(range(1, count + 1)) if make is ordinal else ("a", "b", "c")[:count]
+    return make(name, values, default=draw(st.sampled_from(values)))
+
+
+@st.composite
+def item_lists(
+    draw: st.DrawFn, names: Iterator[str], depth: int, around: tuple[Parameter, ...] = (), layer: bool = False
+) -> tuple[Item, ...]:
+    """Items of which some exist only with values of parents in this list or, nested, in one around it."""
+    first = draw(parameters(next(names)))
+    items: list[Item] = [first]
+    parents = [*around, first]
+    for _ in range(draw(st.integers(0, 2))):
+        kinds = ["parameter"] + ["when"] * 2 * (depth > 0) + ["repeat"] * (not layer)
+        kind = draw(st.sampled_from(kinds))
+        if kind == "parameter":
+            items.append(draw(parameters(next(names))))
+            parents.append(items[-1])  # type: ignore[arg-type]
+        elif kind == "repeat":
+            name = next(names)
+            low = draw(st.integers(0, 1))
+            inner = draw(item_lists(names, depth - 1, layer=True))
+            group = Repeat(name, inner, low, low + draw(st.integers(0, 1)))  # type: ignore[arg-type]
+            items.append(group)
+            parents.append(group.count)
+        else:
+            parent = draw(st.sampled_from(parents))
+            values = draw(st.lists(st.sampled_from(parent.values), min_size=1, unique=True))
+            items.append(
+                When(parent.name, tuple(values), draw(item_lists(names, depth - 1, tuple(parents), layer)))
+            )
+    return tuple(items)
+
+
+MOST = 600
+
+
+@st.composite
+def conditional_spaces(draw: st.DrawFn) -> SearchSpace:
+    names = (f"p{number}" for number in range(100))
+    space = SearchSpace("drawn", draw(item_lists(names, 2)))
+    assume(space.count() <= MOST)
+    return space
+
+
+def _one_in_three(candidate: Candidate) -> bool:
+    return int(candidate.digest, 16) % 3 > 0
+
+
+@st.composite
+def constrained_spaces(draw: st.DrawFn) -> SearchSpace:
+    space = draw(conditional_spaces())
+    names = draw(st.none() | st.lists(st.sampled_from(space.names), unique=True).map(tuple))
+    limited = replace(space, constraints=(Constraint("an unlucky digest", _one_in_three, names),))
+    assume(limited.count() > 0)
+    return limited
+
+
+any_space = st.one_of(conditional_spaces(), constrained_spaces(), st.sampled_from(SPACES))
+
+
+def written_out(
+    items: Sequence[Item], scope: Mapping[str, Value], group: Repeat | None = None, number: int = 0
+) -> list[tuple[dict[str, Value], dict[str, Value]]]:
+    """All values that items allow, and what their parents are called, by doing what the words say."""
+    found: list[tuple[dict[str, Value], dict[str, Value]]] = [({}, dict(scope))]
+    for item in items:
+        longer = []
+        for values, known in found:
+            if isinstance(item, Parameter):
+                name = group.instance(item, number) if group else item.name
+                longer += [({**values, name: v}, {**known, item.name: v}) for v in item.values]
+            elif isinstance(item, When):
+                there = known[item.parent] in item.values
+                inner = written_out(item.items, known, group, number) if there else [({}, known)]
+                longer += [({**values, **more}, known) for more, _ in inner]
+            else:
+                for size in range(item.minimum, item.maximum + 1):
+                    blocks: list[dict[str, Value]] = [{item.name: size}]
+                    for layer in range(1, size + 1):
+                        layers = written_out(item.parameters, {}, item, layer)
+                        blocks = [{**block, **more} for block in blocks for more, _ in layers]
+                    longer += [({**values, **block}, {**known, item.name: size}) for block in blocks]
+        found = longer
+    return found
+
+
+def all_of(space: SearchSpace) -> set[Candidate]:
+    listed = {Candidate(values) for values, _ in written_out(space.items, {})}
+    for constraint in space.constraints:
+        names = space.names if constraint.names is None else constraint.names
+        listed = {
+            candidate
+            for candidate in listed
+            if constraint.predicate(Candidate({name: candidate[name] for name in names if name in candidate}))
+        }
+    return listed
+
+
+@given(st.one_of(conditional_spaces(), constrained_spaces()))
+@settings(deadline=None, max_examples=150)
+def test_a_space_is_exactly_what_its_items_and_constraints_say(space: SearchSpace) -> None:
+    codes = space.enumerate_codes()
+    candidates = space.decode(codes)
+    assert set(candidates) == all_of(space)
+    assert len(set(candidates)) == len(codes) == space.count()
+    assert space.valid(codes).all()
+    np.testing.assert_array_equal(space.encode(candidates), codes)
+    for candidate in candidates[:: max(len(candidates) // 20, 1)]:
+        assert space.candidate(candidate.values) == candidate
+
+
+@given(any_space, seeds)
+@examples
+def test_sampling_is_uniform_over_distinct_candidates(space: SearchSpace, seed: int) -> None:
+    expected, count = 30, space.count()
+    seen = Counter(map(bytes, space.sample_codes(expected * count, np.random.default_rng(seed))))
+    observed = np.array([seen[bytes(row)] for row in space.enumerate_codes()])
+    assert observed.sum() == expected * count
+    assert chi2.sf(((observed - expected) ** 2 / expected).sum(), max(count - 1, 1)) > 1e-7
+
+
+@given(any_space, seeds)
+@examples
+def test_balanced_draws_are_valid_and_reach_every_candidate(space: SearchSpace, seed: int) -> None:
+    drawn = space.sample_codes(40, np.random.default_rng(seed), balanced=True)
+    assert space.valid(drawn).all()
+
+
+@given(any_space)
+@examples
+def test_random_codes_are_valid_only_if_they_are_listed(space: SearchSpace) -> None:
+    listed = set(map(bytes, space.enumerate_codes()))
+    levels = [len(column.parameter.values) for column in space.columns]
+    codes = np.random.default_rng(0).integers(INACTIVE, levels, size=(300, len(levels))).astype(np.int16)
+    rows = space.enumerate_codes()
+    changed = rows[np.random.default_rng(1).integers(len(rows), size=300)]
+    at = np.random.default_rng(2).integers(len(levels), size=300)
+    changed[np.arange(300), at] = codes[np.arange(300), at]
+    for some in (codes, changed):
+        np.testing.assert_array_equal(space.valid(some), [bytes(row) in listed for row in some])
+
+
+@given(st.one_of(conditional_spaces(), st.sampled_from((TWO_GROUPS, UNLIMITED))))
+@examples
+def test_any_codes_settle_to_a_valid_row_and_a_valid_row_stays(space: SearchSpace) -> None:
+    levels = [len(column.parameter.values) for column in space.columns]
+    codes = np.random.default_rng(0).integers(INACTIVE, levels, size=(100, len(levels))).astype(np.int16)
+    settled = space.settled(codes)
+    assert space.valid(settled).all()
+    np.testing.assert_array_equal(settled[:, 0][codes[:, 0] >= 0], codes[:, 0][codes[:, 0] >= 0])
+    np.testing.assert_array_equal(space.settled(settled), settled)
+
+
+def _is_one_edit(space: SearchSpace, centre: Candidate, other: Candidate) -> bool:
+    """One value changed or one layer put in or taken out; what is new with it has its default."""
+    groups = [column.group for column in space.columns if column.group is not None]
+    resized = {g.name: g for g in groups if g.name in centre and g.name in other}
+    resized = {name: g for name, g in resized.items() if centre[name] != other[name]}
+    default = {column.name: column.parameter.default for column in space.columns}
+    layers = {c.name for c in space.columns if c.group is not None and c.group.name in resized}
+    common = (set(centre.values) & set(other.values)) - layers - set(resized)
+    new = set(other.values) - set(centre.values) - layers - set(resized)
+    if any(other[name] != default[name] for name in new):
+        return False
+    changed = sum(centre[name] != other[name] for name in common)
+    if not resized:
+        return changed == 1
+    (group,) = resized.values()
+    one, two = (_named_layers(space, group, each) for each in (centre, other))
+    longer, shorter = (one, two) if len(one) > len(two) else (two, one)
+    return changed == 0 and shorter in [longer[:at] + longer[at + 1 :] for at in range(len(longer))]
+
+
+def _named_layers(space: SearchSpace, group: Repeat, values: Candidate) -> list[dict[str, Value]]:
+    layers: list[dict[str, Value]] = [{} for _ in range(int(values[group.name]))]
+    for column in space.columns:
+        if column.group is group and column.name in values:
+            layers[column.number - 1][column.parameter.name] = values[column.name]
+    return layers
+
+
+@given(any_space, seeds)
+@examples
+def test_neighbours_in_conditional_spaces_are_valid_and_one_edit_away(space: SearchSpace, seed: int) -> None:
+    (centre,) = space.sample(1, np.random.default_rng(seed))
+    near = space.neighbours(centre)
+    assert len(set(near)) == len(near)
+    assert set(near) <= set(space.enumerate()) - {centre}
+    for other in near:
+        assert _is_one_edit(space, centre, other), (centre, other)
+    if not space.constraints and space is not SMALL:
+        for name, value in centre.values.items():
+            column = space.columns[space.names.index(name)]
+            if not any(group == column.name for group in (c.group and c.group.name for c in space.columns)):
+                assert {other.get(name, value) for other in near} >= set(column.parameter.values) - {value}
+
+
+@given(conditional_spaces())
+@settings(deadline=None, max_examples=25)
+def test_neighbours_lead_to_every_candidate_of_a_conditional_space(space: SearchSpace) -> None:
+    start = space.enumerate_codes()[0]
+    reached, frontier = {bytes(start)}, [start]
+    while frontier:
+        for row in space.neighbour_codes(frontier.pop()):
+            if bytes(row) not in reached:
+                reached.add(bytes(row))
+                frontier.append(row)
+    assert len(reached) == space.count()
+
+
+@given(any_space, seeds)
+@examples
+def test_a_restricted_space_holds_the_candidates_with_the_values_left(space: SearchSpace, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    choices: dict[str, tuple[Value, ...]] = {}
+    for column in space.columns:
+        values = column.parameter.values
+        first, last = sorted(rng.integers(len(values), size=2))
+        choices[column.parameter.name] = values[first : last + 1]
+    part = space.restricted(**choices)
+    allowed = {column.name: choices[column.parameter.name] for column in space.columns}
+    left = {
+        candidate
+        for candidate in space.enumerate()
+        if all(value in allowed[name] for name, value in candidate.values.items())
+    }
+    if space.constraints and not left:
+        assert part.count() == 0
+    else:
+        assert set(part.enumerate()) == left
+        assert part.count() == len(left)
+
+
+@given(any_space)
+@examples
+def test_features_are_finite_and_tell_all_candidates_apart(space: SearchSpace) -> None:
+    codes = space.enumerate_codes()
+    features = space.features(codes)
+    assert np.isfinite(features).all()
+    assert len(np.unique(features, axis=0)) == len(codes)
+    there = [[name in candidate for name in space.names] for candidate in space.decode(codes)]
+    np.testing.assert_array_equal(space.activity(codes), there)
+
+
+@given(conditional_spaces())
+@settings(deadline=None, max_examples=25)
+def test_a_space_survives_pickling_and_a_list_of_its_candidates(space: SearchSpace) -> None:
+    assert pickle.loads(pickle.dumps(space)) == space
+    some = tuple(space.enumerate())[::2]
+    table = replace(space, only=some)
+    assert tuple(table.enumerate()) == some
+    assert table.count() == len(some)
+    assert table.valid(space.enumerate_codes()).sum() == len(some)
+    assert set(table.sample(50, np.random.default_rng(0))) <= set(some)
+    assert len({table.fingerprint, space.fingerprint}) == 2
+
+
+POOLED = When("pooling", ("max", "mean"), (ordinal("pool_size", (2, 3)),))
+LAYER = (
+    categorical("kind", ("conv", "dense")),
+    When("kind", ("conv",), (ordinal("kernel", (1, 3, 5), default=3), ordinal("stride", (1, 2)))),
+    ordinal("units", (8, 16)),
+)
+HEAD = When("head", (True,), (Repeat("heads", (integer("width", 1, 2),), 1, 2),))
+SKIP = When("layers", (2, 3), (categorical("skip", (False, True)),))
+NETWORK = SearchSpace(
+    "network",
+    (
+        categorical("pooling", ("none", "max", "mean")),
+        POOLED,
+        Repeat(
+            "layers", LAYER, 0, 3, limits=(Limit("too many strides", lambda x: int(x.get("stride", 1)), 4),)
+        ),
+        SKIP,
+        categorical("head", (False, True)),
+        HEAD,
+    ),
+)
+
+
+def test_a_conditional_space_counts_by_hand() -> None:
+    def layers(budget: int, depth: int) -> int:
+        """Sequences of layers: 2 dense ones and 6 convolutions of stride 1 use 1, 6 of stride 2 use 2."""
+        if depth == 0:
+            return 1
+        return 8 * (layers(budget - 1, depth - 1) if budget >= 1 else 0) + (
+            6 * layers(budget - 2, depth - 1) if budget >= 2 else 0
+        )
+
+    body = layers(4, 0) + layers(4, 1) + 2 * (layers(4, 2) + layers(4, 3))
+    assert NETWORK.count() == (1 + 2 * 2) * body * (1 + 2 + 4)
+
+
+def test_the_stored_fingerprint_of_a_space_has_not_changed() -> None:
+    assert econt.SPACE.fingerprint == "9e7ca9a1e9657fee"
+    assert econt.ARCHITECTURE.fingerprint == "a3c8856b9f0a697d"
+
+
+def hash_of(codes: np.ndarray) -> str:
+    return hashlib.sha256(codes.tobytes()).hexdigest()[:16]
+
+
+ECONT_DRAWS = "b7e40ffc3b34d69a"
+
+
+def test_the_sequence_drawn_from_the_econt_space_has_not_changed() -> None:
+    codes = econt.SPACE.sample_codes(1000, np.random.default_rng(0))
+    assert hash_of(codes) == ECONT_DRAWS
+
+
+def test_what_does_not_exist_is_not_in_a_candidate() -> None:
+    candidate = NETWORK.candidate({"kind_1": "dense", "kind_2": "conv", "pooling": "none"})
+    assert str(candidate) == (
+        "pooling=none, layers=2, kind_1=dense, units_1=8, kind_2=conv, kernel_2=3, stride_2=1, units_2=8, "
+        "skip=False, head=False"
+    )
+
+
+def test_balanced_sampling_draws_the_values_of_a_parent_evenly() -> None:
+    codes = NETWORK.sample_codes(6000, np.random.default_rng(0), balanced=True)
+    for name in ("pooling", "layers", "head"):
+        column = NETWORK.columns[NETWORK.names.index(name)]
+        share = np.bincount(codes[:, NETWORK.names.index(name)]) / len(codes)
+        np.testing.assert_allclose(share, 1 / len(column.parameter.values), atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"pool_size": 2},
+            "pool_size given, but it exists only where pooling is max, mean, and pooling is none; "
+            "change that or leave pool_size out",
+        ),
+        (
+            {"kind_1": "dense", "kernel_1": 3},
+            "kernel_1 given, but it exists only where kind_1 is conv, and kind_1 is dense",
+        ),
+        ({"layers": 1, "kernel_2": 3}, "kernel_2 given, but layers is 1"),
+        ({"width_1": 1}, "width_1 given, but it exists only where head is True, and head is False"),
+        ({"layers": 1, "skip": True}, "skip given, but it exists only where layers is 2, 3"),
+        ({"stride_1": 2, "stride_2": 2, "stride_3": 2}, "too many strides (layers: 6, at most 4)"),
+        ({"pooling": "max", "pool_size": None}, "pool_size takes 2, 3, got None"),
+    ],
+)
+def test_a_refused_conditional_candidate_says_why(values: Mapping[str, object], message: str) -> None:
+    assert one_error(values, NETWORK).startswith(message)
+
+
+def test_none_spells_what_does_not_exist() -> None:
+    assert NETWORK.candidate({"pool_size": None, "units_1": None, "width_1": None}) == NETWORK.candidate({})
+
+
+def test_spellings_of_one_conditional_network_are_one_candidate() -> None:
+    spellings: tuple[dict[str, object], ...] = (
+        {"pooling": "max", "kind_1": "conv"},
+        {"pooling": "max", "pool_size": 2.0, "layers": 1},
+        {"kernel_1": np.int64(3), "pooling": "max", "skip": None},
+    )
+    assert len({NETWORK.candidate(values).digest for values in spellings}) == 1
+
+
+def _outside() -> SearchSpace:
+    return SearchSpace("x", (When("a", (1,), (integer("b", 1, 2),)), integer("a", 1, 2)))
+
+
+def _hidden() -> SearchSpace:
+    inner = When("a", (1,), (integer("b", 1, 2),))
+    return SearchSpace("x", (integer("a", 1, 2), inner, When("b", (1,), (integer("c", 1, 2),))))
+
+
+def _of_layer() -> SearchSpace:
+    layer = (integer("b", 1, 2), When("a", (1,), (integer("c", 1, 2),)))
+    return SearchSpace("x", (integer("a", 1, 2), Repeat("g", layer, 0, 1)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            _outside,
+            "a part of the space exists when 'a' has a value, but that is no parameter before it; there",
+        ),
+        (
+            _hidden,
+            "a part of the space exists when 'b' has a value, but that is no parameter before it; there",
+        ),
+        (
+            _of_layer,
+            "a part of the space exists when 'a' has a value, but that is no parameter before it; there",
+        ),
+        (lambda: When("a", "max", (FREE,)), "When('a', ...) needs a tuple of the parent's values, got 'max'"),
+        (lambda: When("a", (), (FREE,)), "When('a', ...) needs a tuple of the parent's values, got ()"),
+        (lambda: When("a", (1,), ()), "When('a', (1,), ...) holds no items; give at least one"),
+        (lambda: Repeat("g", (POOLED,), 0, 1), "'g' must repeat a parameter first"),
+        (
+            lambda: Repeat("g", (integer("a", 1, 2), When("a", (1,), (FREE,))), 0, 1),
+            "'g' repeats the group 'layers'; a group cannot hold another group",
+        ),
+        (
+            lambda: SearchSpace("x", (integer("a", 1, 2), When("a", (3,), (FREE,)))),
+            "a takes 1, 2, got 3",
+        ),
+        (
+            lambda: SearchSpace("x", (integer("a", 1, 2),), (Constraint("no", bool, ("b",)),)),
+            "space 'x' has no parameter b; it has a",
+        ),
+        (lambda: SearchSpace("x", (FREE,), only=()), "space 'x' lists no candidate; give at least one"),
+        (
+            lambda: SearchSpace("x", (integer("a", 1, 2),), only=(Candidate({"a": 1}),) * 2),
+            "space 'x' lists a candidate twice",
+        ),
+        (
+            lambda: SearchSpace("x", (FREE,), only=(Candidate({"layers": 1}),)),
+            "space 'x' lists what is no candidate of it: layers=1",
+        ),
+    ],
+)
+def test_a_refused_conditional_definition_says_why(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(SpaceError) as raised:
+        make()
+    assert str(raised.value).startswith(message)
+
+
+SUM = SearchSpace(
+    "sum",
+    (integer("a", 0, 9), integer("b", 0, 9), integer("c", 0, 9)),
+    (Constraint("a and b are more than 3", lambda x: int(x["a"]) + int(x["b"]) <= 3, ("a", "b")),),
+)
+WIDE = tuple(integer(f"x{number}", 0, 9) for number in range(7))
+
+
+def test_a_broken_constraint_gives_its_reason_and_the_candidate() -> None:
+    assert SUM.count() == 10 * 10
+    assert one_error({"a": 2, "b": 2}, SUM) == "a and b are more than 3 (a=2, b=2, c=0)"
+
+
+def test_a_predicate_is_asked_once_for_what_it_sees_alike() -> None:
+    asked: list[Candidate] = []
+
+    def predicate(candidate: Candidate) -> bool:
+        asked.append(candidate)
+        return True
+
+    space = replace(SUM, constraints=(Constraint("none", predicate, ("a",)),))
+    space.valid(space.sample_codes(200, np.random.default_rng(0)))
+    assert {str(candidate) for candidate in asked} == {f"a={a}" for a in range(10)}
+    assert len(asked) == 20
+
+
+def test_a_predicate_that_raises_is_told_with_the_candidate() -> None:
+    broken = Constraint("pools are small", lambda x: int(x["pool_size"]) < 3)
+    space = replace(NETWORK, constraints=(broken,))
+    with pytest.raises(SpaceError, match=r"'pools are small' raised KeyError.*candidate\.get"):
+        space.candidate({})
+
+
+def test_a_large_constrained_space_is_estimated_by_name_only() -> None:
+    space = SearchSpace("wide", WIDE, (Constraint("x0 is odd", lambda x: int(x["x0"]) % 2 == 0, ("x0",)),))
+    with pytest.raises(SpaceError, match=r"10000000 candidates before its constraints.*call estimate_count"):
+        space.count()
+    estimate, error = space.estimate_count(np.random.default_rng(0))
+    assert abs(estimate - 5e6) < 4 * error < 5e5
+    assert space.bound == 10**7
+    with pytest.raises(SpaceError, match=r"has 100000000000 candidates, too many to list"):
+        replace(space, items=(*WIDE, *(integer(f"y{i}", 0, 9) for i in range(4)))).enumerate_codes()
+
+
+def test_the_few_that_keep_a_constraint_are_found_in_a_small_space() -> None:
+    rare = Constraint("not the one", lambda x: x == Candidate({"a": 7, "b": 7, "c": 7}))
+    space = replace(SUM, constraints=(rare,))
+    assert [str(x) for x in space.sample(3, np.random.default_rng(0))] == ["a=7, b=7, c=7"] * 3
+
+
+def test_a_space_in_which_nothing_keeps_the_constraints_says_so() -> None:
+    never = Constraint("nothing will do", lambda _: False, ("a",))
+    space = replace(SUM, constraints=(never,))
+    with pytest.raises(SpaceError, match="no valid point: none satisfies: nothing will do"):
+        space.sample(1, np.random.default_rng(0))
+    wide = SearchSpace("wide", WIDE, (Constraint("nothing will do", lambda _: False, ("x0",)),))
+    with pytest.raises(SpaceError, match=r"0 of .* draws keep its constraints.*nothing will do"):
+        wide.sample(1, np.random.default_rng(0))
+
+
+def test_constraints_tell_spaces_apart_by_what_they_say() -> None:
+    spaces = [
+        SUM,
+        replace(SUM, constraints=()),
+        replace(SUM, constraints=(replace(SUM.constraints[0], reason="else"),)),
+        replace(SUM, constraints=(replace(SUM.constraints[0], predicate=lambda x: int(x["a"]) < 3),)),
+    ]
+    assert len({space.fingerprint for space in spaces}) == 4
