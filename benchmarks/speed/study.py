@@ -1,7 +1,7 @@
 """The demo study on the clock against the same before there were compiled kernels.
 
-The reference is this project at commit ``BEFORE``, taken from the repository's history: PyTorch trains there
-and the EMD is POT's. Same study file, same trials and epochs; imports, data, proposals, exports and pictures
+The reference is this project at commit ``BEFORE``, from the history: qnehvi proposes there, PyTorch trains,
+the EMD is POT's. Same study file, same trials and epochs; imports, data, proposals, exports and pictures
 count. One turn each, since the reference takes minutes. Run: ``python benchmarks/speed/study.py``.
 """
 
@@ -21,13 +21,13 @@ RATIO_FLOOR = 2.5
 FINISHED = re.compile(r"^ *\d+/\d+ ")
 
 
-def finished(tree: Path, out: Path) -> list[float]:
+def finished(tree: Path, out: Path, *options: str) -> list[float]:
     """Seconds on the clock from the start of the demo to the end of each design, and of everything."""
     command = [sys.executable, "-m", "codesign.cli", "run", str(ROOT / "examples" / "demo.toml")]
     environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONUNBUFFERED": "1"}
     start = time.perf_counter()
     with subprocess.Popen(
-        [*command, "--out", str(out)],
+        [*command, *options, "--out", str(out)],
         cwd=tree,
         env=environment,
         stdout=subprocess.PIPE,
@@ -50,7 +50,7 @@ def measure() -> list[Row]:
         tar = subprocess.run(archive, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
         subprocess.run(["tar", "-x"], cwd=old, check=True, input=tar)
         now = finished(ROOT, Path(folder, "now"))
-        before = finished(old, Path(folder, "then"))
+        before = finished(old, Path(folder, "then"), "--optimiser", "qnehvi")
     designs = len(now) - 1
     rates = [(3600 * designs / before[-1], 3600 * designs / now[-1])]
     work, unit = f"demo study, {designs} designs", "designs per hour on the clock"
