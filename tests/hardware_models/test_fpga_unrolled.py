@@ -152,8 +152,13 @@ def test_more_bits_never_cost_fewer_luts(
         MODEL.estimate(econt.build(econt.SPACE.candidate(values)), device).resources
         for values in (base, grown)
     )
-    for cost in ("lut", "ff"):
-        assert getattr(narrow, cost) <= getattr(wide, cost)
+    assert narrow.lut is not None
+    assert wide.lut is not None
+    assert narrow.lut <= wide.lut
+    if weights == "reloadable":  # constant logic is cut elsewhere once it is deeper, where fewer bits may live
+        assert narrow.ff is not None
+        assert wide.ff is not None
+        assert narrow.ff <= wide.ff
 
 
 def test_wide_multipliers_go_into_dsp_blocks() -> None:
