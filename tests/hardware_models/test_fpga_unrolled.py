@@ -155,7 +155,7 @@ def test_more_bits_never_cost_fewer_luts(
     assert narrow.lut is not None
     assert wide.lut is not None
     assert narrow.lut <= wide.lut
-    if weights == "reloadable":  # constant logic is cut elsewhere once it is deeper, where fewer bits may live
+    if weights == "reloadable":  # deeper constant logic is cut where fewer bits may live
         assert narrow.ff is not None
         assert wide.ff is not None
         assert narrow.ff <= wide.ff
