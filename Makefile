@@ -32,7 +32,7 @@ lint: .venv/.ready
 
 bench: .venv/.kernels
 	$(BIN)/python benchmarks/speed/record.py
-	for name in generator pricing startup; do $(BIN)/python benchmarks/speed/$$name.py || exit 1; done
+	for name in generator pricing startup proposals; do $(BIN)/python benchmarks/speed/$$name.py || exit 1; done
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from codesign.evaluation import Evaluation, latest
 from codesign.objectives import Objective
@@ -168,6 +169,7 @@ def surrogate_errors(
         outcomes = np.log(values) if values.min() > 0 else values
         spread = outcomes.std()
         if spread > 0:
-            mean, _ = GaussianProcess.fit(inputs, outcomes).leave_one_out()
+            with threadpool_limits(1):  # threads of so small matrices wait for each other
+                mean, _ = GaussianProcess.fit(inputs, outcomes).leave_one_out()
             errors[goal.name] = float(np.sqrt(np.mean((mean - outcomes) ** 2)) / spread)
     return errors

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from codesign.errors import CodesignError, ConfigError, DataError
 from codesign.optimisers.surrogates import Scale, Surrogates, corner_anchored, reference
@@ -102,7 +103,8 @@ def search_table(
     search = _Search.of(knobs, objectives, evaluations, known)
     rng = np.random.default_rng(seed)
     while len(search.order) < min(evaluations, len(knobs)):
-        row = search.next(rng)
+        with threadpool_limits(1):  # threads of so small matrices wait for each other
+            row = search.next(rng)
         search.tell(row, _outcome(evaluate, row, search.measured))
     search.warn()
     return search.order

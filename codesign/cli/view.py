@@ -574,9 +574,9 @@ def _figure(value: float) -> str:
 def print_survey(setup: Setup, survey: Survey, baseline: Mapping[str, float]) -> None:
     """What is known of a search before any training."""
     console, bounds = make_console(), {goal.name: goal.budget for goal in setup.problem.bounded}
-    table = Table(
-        "cost", title=f"Space {setup.definition.SPACE.name}: {survey.size:,} designs", title_justify="left"
-    )
+    size = f"about {survey.size:,} (+- {survey.size_error:,.2g})" if survey.size_error else f"{survey.size:,}"
+    title = f"Space {setup.definition.SPACE.name}: {size} designs"
+    table = Table("cost", title=title, title_justify="left")
     for heading in ("unit", "lowest", "highest", "baseline", "budget"):
         table.add_column(heading, justify="right")
     for name, (low, high) in survey.ranges.items():

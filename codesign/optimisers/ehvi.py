@@ -13,9 +13,10 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from codesign.evaluation import Evaluation, latest
-from codesign.optimisers.observed import observed, seen
+from codesign.optimisers.observed import observed, scored, seen
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.proposing import START, best_row, coordinates, reference_of, start_row
 from codesign.optimisers.surrogates import REFIT, Scale, Surrogates
@@ -79,7 +80,8 @@ class EHVI:
             before = [*(evaluation.candidate for evaluation in history), *pending]
             row, origin = start_row(problem, pool, before, known, rng), "start"
         else:
-            found = self._search(problem, history, codes, values, pending, known, rng)
+            with threadpool_limits(1):  # threads of so small matrices wait for each other
+                found = self._search(problem, history, codes, values, pending, known, rng)
             if found is None:
                 return None
             row, origin = found, self.name
@@ -101,7 +103,7 @@ class EHVI:
         waiting = space.encode(pending)
         surrogates = self._surrogates(coordinates(problem, codes), values, len(problem.measured_objectives))
         front = scale(values)
-        learnt = [evaluation for evaluation in latest(history) if evaluation.ok]
+        learnt = scored(problem, latest(history))
         corner = reference_of(problem, learnt, front, scale)
         if len(waiting):
             places = coordinates(problem, waiting)
@@ -112,7 +114,7 @@ class EHVI:
         def score(rows: Codes) -> FloatArray:
             return surrogates.log_gains(coordinates(problem, rows), problem.known_values(rows), front, corner)
 
-        if space.count() <= LISTED:
+        if space.bound <= LISTED:
             listed = self._list(problem)
             new = listed.new(known)
             if not len(new):

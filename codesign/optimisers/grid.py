@@ -21,7 +21,7 @@ from scipy.stats.qmc import Sobol
 from codesign.evaluation import Evaluation
 from codesign.optimisers.observed import seen
 from codesign.optimisers.problem import Codes, Problem, Proposal
-from codesign.space import INACTIVE, Candidate, SearchSpace
+from codesign.space import Candidate, SearchSpace
 
 __all__ = ["Grid"]
 
@@ -67,13 +67,7 @@ def _next(problem: Problem, known: set[bytes]) -> Codes | None:
 
 
 def _rows(space: SearchSpace, points: NDArray[np.float64]) -> Codes:
-    """Codes ``(n, d)`` of points of the unit cube; a layer beyond its group's number is not there."""
+    """Codes ``(n, d)`` of points of the unit cube; what does not exist beside the others is left out."""
     levels = np.array([len(column.parameter.values) for column in space.columns])
     rows: Codes = (points * levels).astype(np.int16)
-    size = np.zeros(len(rows), dtype=np.int16)
-    for index, column in enumerate(space.columns):
-        if column.group is None:
-            size = rows[:, index].copy()
-        else:
-            rows[column.number > size + column.group.minimum, index] = INACTIVE
-    return rows
+    return space.settled(rows)

@@ -122,12 +122,12 @@ def _child(
 def _crossed(space: SearchSpace, mother: Codes, father: Codes, rng: np.random.Generator) -> Codes:
     """Each parameter of either parent; of a group all, or its number from one and each layer from either.
 
-    A layer that one parent lacks comes from the other. Limits of a group may be broken.
+    What one parent lacks comes from the other; what does not exist beside the rest goes. Limits and
+    constraints may be broken.
     """
     from_father: dict[tuple[str, int], bool] = {}
     whole: dict[str, bool] = {}
     child = mother.copy()
-    size = 0
     for index, column in enumerate(space.columns):
         if column.group is None:
             whole[column.name] = bool(rng.random() < 0.5)
@@ -136,10 +136,6 @@ def _crossed(space: SearchSpace, mother: Codes, father: Codes, rng: np.random.Ge
         if key not in from_father:
             from_father[key] = bool(rng.random() < 0.5)
         first, second = (father, mother) if from_father[key] else (mother, father)
-        if column.group is None:
-            child[index] = size = first[index]
-        elif column.number > size + column.group.minimum:
-            child[index] = INACTIVE
-        else:
-            child[index] = first[index] if first[index] != INACTIVE else second[index]
-    return child
+        child[index] = first[index] if first[index] != INACTIVE else second[index]
+    made: Codes = space.settled(child[None])[0]
+    return made

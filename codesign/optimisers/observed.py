@@ -9,7 +9,7 @@ from codesign.evaluation import Evaluation, latest
 from codesign.optimisers.problem import Codes, Problem
 from codesign.space import Candidate
 
-__all__ = ["observed", "seen"]
+__all__ = ["observed", "scored", "seen", "valued"]
 
 FloatArray = NDArray[np.float64]
 
@@ -20,16 +20,26 @@ def seen(problem: Problem, history: Iterable[Evaluation], pending: Iterable[Cand
     return {row.tobytes() for row in problem.space.encode(known)}
 
 
-def observed(problem: Problem, history: Sequence[Evaluation]) -> tuple[Codes, FloatArray]:
-    """Codes ``(n, d)`` and values ``(n, m)`` of the designs that ended with finite values, in order.
+def scored(problem: Problem, history: Iterable[Evaluation]) -> list[Evaluation]:
+    """Those that ended well, with finite measured objectives, in order."""
+    goals = problem.measured_objectives
+    return [each for each in history if each.ok and np.isfinite(each.minimised(goals)).all()]
 
-    Of a design that was evaluated several times, the ``latest`` counts. The columns are the measured
-    objectives, as they were measured, then the known ones, exact; all are signed so that less is better.
+
+def valued(problem: Problem, evaluations: Sequence[Evaluation]) -> tuple[Codes, FloatArray]:
+    """Codes ``(n, d)`` and values ``(n, m)`` of evaluations that ended well.
+
+    The columns are the measured objectives, as they were measured, then the known ones, exact; all are signed
+    so that less is better.
     """
     goals = problem.measured_objectives
-    scored = [(each, each.minimised(goals)) for each in latest(history) if each.ok]
-    kept = [(each.candidate, values) for each, values in scored if np.isfinite(values).all()]
-    codes = problem.space.encode([candidate for candidate, _ in kept])
-    measured = np.array([values for _, values in kept], dtype=np.float64).reshape(len(kept), len(goals))
-    exact = problem.known_values(codes) if len(kept) else np.zeros((0, len(problem.known_objectives)))
+    codes = problem.space.encode([each.candidate for each in evaluations])
+    rows = [each.minimised(goals) for each in evaluations]
+    measured = np.array(rows, dtype=np.float64).reshape(len(rows), len(goals))
+    exact = problem.known_values(codes) if len(rows) else np.zeros((0, len(problem.known_objectives)))
     return codes, np.concatenate([measured, exact], axis=1)
+
+
+def observed(problem: Problem, history: Sequence[Evaluation]) -> tuple[Codes, FloatArray]:
+    """``valued`` of the designs that are ``scored``; of a design with several evaluations the ``latest``."""
+    return valued(problem, scored(problem, latest(history)))

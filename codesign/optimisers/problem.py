@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -13,8 +13,9 @@ from codesign.errors import BudgetError
 from codesign.evaluation import Evaluation
 from codesign.objectives import Objective
 from codesign.space import Candidate, SearchSpace
+from codesign.space.space import share_error
 
-__all__ = ["Optimiser", "Problem", "Proposal", "Survey"]
+__all__ = ["Optimiser", "Problem", "Proposal", "Survey", "unseen"]
 
 Codes = NDArray[np.int16]
 CHUNK = 4096
@@ -52,12 +53,15 @@ class Optimiser(Protocol):
 class Survey:
     """What can be said of a search before anything is trained.
 
-    ``size`` counts the candidates exactly; ``ranges`` holds the lowest and highest cost found by descent;
+    ``size`` counts the candidates, exactly where ``size_error`` is 0: of a space with constraints that is too
+    large to list it is estimated, with half of Wilson's interval of one standard deviation; ``ranges`` holds
+    the lowest and highest cost found by descent;
     ``share`` is the part of all candidates within the budgets, estimated on ``drawn`` uniform draws with the
     error ``share_error``: half of Wilson's interval of one standard deviation, so never 0.
     """
 
     size: int
+    size_error: float
     ranges: Mapping[str, tuple[float, float]]
     share: float
     share_error: float
@@ -94,6 +98,16 @@ class Problem:
     baseline: Candidate | None = None
     steps: int = 0
 
+    @cached_property
+    def _last(self) -> list[tuple[Codes, Mapping[str, NDArray[np.float64]]]]:
+        return []
+
+    def costs(self, codes: Codes) -> Mapping[str, NDArray[np.float64]]:
+        """``price``, kept of the rows that were asked for last: several readers ask for the same."""
+        if not (self._last and np.array_equal(self._last[0][0], codes)):
+            self._last[:] = [(codes.copy(), self.price(codes))]
+        return self._last[0][1]
+
     def fidelity(self, evaluation: Evaluation) -> float:
         """Logarithm of the part of a full training that an evaluation has behind it; 0 of a full one."""
         return math.log(min(evaluation.steps / self.steps, 1.0)) if self.steps and evaluation.steps else 0.0
@@ -115,7 +129,7 @@ class Problem:
 
     def known_values(self, codes: Codes) -> NDArray[np.float64]:
         """Known objectives, shape ``(n, k)``, signed so that less is better."""
-        costs = self.price(codes)
+        costs = self.costs(codes)
         columns = [goal.sign * costs[goal.name] for goal in self.known_objectives]
         return np.stack(columns, axis=1) if columns else np.zeros((len(codes), 0))
 
@@ -124,7 +138,7 @@ class Problem:
         excess = np.full(len(codes), -np.inf)
         if not self.bounded:
             return excess
-        costs = self.price(codes)
+        costs = self.costs(codes)
         for goal in self.bounded:
             excess = np.maximum(excess, _excess(costs[goal.name], goal))
         return excess
@@ -149,7 +163,7 @@ class Problem:
         """
         seen = set(exclude)
         kept: list[Codes] = []
-        tries = 2 if self.space.count() <= CHUNK else DRAWS
+        tries = 2 if self.space.bound <= CHUNK else DRAWS
         for attempt in range(tries):
             if len(kept) >= count:
                 break
@@ -161,7 +175,7 @@ class Problem:
 
     def _keep_new(self, rows: Codes, seen: set[bytes], kept: list[Codes]) -> None:
         """Append those rows within budget that were not seen, and mark all as seen: none is priced twice."""
-        fresh = np.array(_unseen(rows, seen), dtype=np.int16).reshape(-1, rows.shape[1])
+        fresh = np.array(unseen(rows, seen), dtype=np.int16).reshape(-1, rows.shape[1])
         if len(fresh):
             kept += list(fresh[self.feasible(fresh)])
 
@@ -171,7 +185,7 @@ class Problem:
         Those are the rows within budget that neighbours within budget lead to from the one farthest inside;
         all of them if they are few, else some in random order.
         """
-        if self.space.count() <= CHUNK * DRAWS:
+        if self.space.bound <= CHUNK * DRAWS:
             rows = self.space.enumerate_codes()
             self._keep_new(rows[rng.permutation(len(rows))], seen, kept)
             return
@@ -181,7 +195,7 @@ class Problem:
         while True:
             before = len(frontier)
             self._keep_new(rows, reached, frontier)
-            kept += _unseen(frontier[before:], seen)
+            kept += unseen(frontier[before:], seen)
             if not frontier or len(kept) >= max(count, REACH):
                 break
             rows = self.space.neighbour_codes(frontier.pop(rng.integers(len(frontier))))
@@ -191,7 +205,7 @@ class Problem:
         self, score: Callable[[Codes], NDArray[np.float64]], rng: np.random.Generator, starts: int = 4
     ) -> tuple[Codes, float]:
         """Row with the least score: exactly if the space is small, else by descent from a random sample."""
-        small = self.space.count() <= CHUNK
+        small = self.space.bound <= CHUNK
         sample = self.space.enumerate_codes() if small else self.space.sample_codes(CHUNK, rng, balanced=True)
         best = sample[np.argsort(score(sample), kind="stable")[:starts]]
         found = [self._descend(row, score) for row in best]
@@ -214,8 +228,9 @@ class Problem:
             highest = self.least(partial(self._signed_cost, name, -1.0), rng)[1]
             ranges[name] = (lowest, -highest)
         share = float(self.feasible(self.space.sample_codes(draws, rng)).mean())
-        error = (share * (1 - share) / draws + 0.25 / draws**2) ** 0.5 / (1 + 1 / draws)
-        return Survey(self.space.count(), ranges, share, error, draws)
+        exact = not self.space.constraints or self.space.bound <= CHUNK * DRAWS
+        size, size_error = (self.space.count(), 0.0) if exact else self.space.estimate_count(rng, draws)
+        return Survey(round(size), size_error, ranges, share, share_error(share, draws), draws)
 
     def _signed_cost(self, name: str, sign: float, codes: Codes) -> NDArray[np.float64]:
         cost: NDArray[np.float64] = sign * self.price(codes)[name]
@@ -244,7 +259,7 @@ class Problem:
         return _excess(self.price(codes)[goal.name], goal)
 
 
-def _unseen(rows: Iterable[Codes], seen: set[bytes]) -> list[Codes]:
+def unseen(rows: Iterable[Codes], seen: set[bytes]) -> list[Codes]:
     """Distinct rows that are not in ``seen``; they are added to it."""
     fresh = []
     for row in rows:

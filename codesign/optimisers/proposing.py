@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from codesign.evaluation import Evaluation
 from codesign.objectives import Objective
-from codesign.optimisers.problem import Codes, Problem
+from codesign.optimisers.problem import Codes, Problem, unseen
 from codesign.pareto import non_dominated
 from codesign.space import Candidate
 
@@ -60,7 +60,7 @@ def coordinates(problem: Problem, codes: Codes) -> FloatArray:
     names = sorted(goals | (HINTS & problem.known))
     if not names:
         return features
-    costs = problem.price(codes)
+    costs = problem.costs(codes)
     logs = np.stack([np.log1p(np.abs(costs[name])) for name in names], axis=1)
     return np.concatenate([features, logs / LOG_RANGE], axis=1)
 
@@ -118,10 +118,5 @@ def best_row(problem: Problem, score: Callable[[Codes], FloatArray], codes: Code
 
 def _fresh(problem: Problem, codes: Codes, tried: set[bytes]) -> Codes:
     """Distinct rows within budget that were not tried; they are marked as tried."""
-    rows = []
-    for row in codes[problem.feasible(codes)]:
-        key = row.tobytes()
-        if key not in tried:
-            tried.add(key)
-            rows.append(row)
-    return np.array(rows, dtype=np.int16).reshape(-1, codes.shape[1])
+    rows = np.array(unseen(codes, tried), dtype=np.int16).reshape(-1, codes.shape[1])
+    return rows[problem.feasible(rows)] if len(rows) else rows

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 import botorch.acquisition.multi_objective.logei as logei
 import numpy as np
 import torch
-from botorch.exceptions import BotorchWarning, InputDataWarning, ModelFittingError, OptimizationWarning
+from botorch.exceptions import (
+    BotorchWarning,
+    InputDataError,
+    InputDataWarning,
+    ModelFittingError,
+    OptimizationWarning,
+)
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import ModelList, SingleTaskGP
 from botorch.models.deterministic import GenericDeterministicModel
@@ -26,6 +32,7 @@ from linear_operator.utils.errors import NanError, NotPSDError
 from numpy.typing import NDArray
 
 from codesign.evaluation import Evaluation, latest
+from codesign.optimisers.observed import scored, seen, valued
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.proposing import START, best_row, coordinates, reference_of, start_row
 from codesign.pareto import non_dominated
@@ -58,7 +65,8 @@ class _Scale:
         logarithm = positive & (values.max(axis=0) > values.min(axis=0) * 1.2)
         raw = cls(logarithm, np.zeros(values.shape[1]), np.ones(values.shape[1]))
         scaled = raw(values)
-        width = scaled.std(axis=0)
+        reach = np.ptp(scaled, axis=0)  # squares of huge values would overflow
+        width = reach * (scaled / np.where(reach > 0, reach, np.inf)).std(axis=0)
         return cls(logarithm, scaled.mean(axis=0), np.where(width > 1e-9, width, 1.0))
 
     def __call__(self, values: FloatArray) -> FloatArray:
@@ -81,18 +89,18 @@ class QNEHVI:
     ) -> Proposal | None:
         """The candidate of the largest expected improvement; a spread-out one for the first ``START``."""
         known = [*(evaluation.candidate for evaluation in history), *pending]
-        seen = {row.tobytes() for row in problem.space.encode(known)}
-        pool = problem.draw(POOL, rng, seen)
+        before = seen(problem, history, pending)
+        pool = problem.draw(POOL, rng, before)
         if not len(pool):
             return None
-        learnt = [evaluation for evaluation in latest(history) if evaluation.ok]
-        parts = [evaluation for evaluation in history if evaluation.ok] if problem.steps else learnt
+        learnt = scored(problem, latest(history))
+        parts = scored(problem, history) if problem.steps else learnt
         if len(known) < START or len(learnt) < 2:
-            row = start_row(problem, pool, known, seen, rng)
+            row = start_row(problem, pool, known, before, rng)
             return Proposal(problem.space.decode(row[None])[0], "start")
         try:
-            row = _search(problem, learnt, parts, pending, pool, seen, rng)
-        except (ModelFittingError, NotPSDError, NanError) as error:
+            row = _search(problem, learnt, parts, pending, pool, before, rng)
+        except (InputDataError, ModelFittingError, NotPSDError, NanError) as error:
             row = pool[0]
             return Proposal(
                 problem.space.decode(row[None])[0], f"random: the surrogate failed ({type(error).__name__})"
@@ -106,7 +114,7 @@ def _search(
     parts: Sequence[Evaluation],
     pending: Sequence[Candidate],
     pool: Codes,
-    seen: set[bytes],
+    before: set[bytes],
     rng: np.random.Generator,
 ) -> Codes:
     """Row of the largest acquisition among the pool and the neighbours of the front and of the best.
@@ -114,8 +122,8 @@ def _search(
     The surrogate learns from ``parts`` of trainings, each at its fidelity, and is asked about full ones.
     """
     space = problem.space
-    codes, values = _observed(problem, learnt)
-    part_codes, part_values = _observed(problem, parts)
+    codes, values = valued(problem, learnt)
+    part_codes, part_values = valued(problem, parts)
     fidelity = np.array([problem.fidelity(evaluation) for evaluation in parts])
     scale = _Scale.of(part_values)
     with _one_thread(), torch.random.fork_rng(), warnings.catch_warnings():
@@ -133,15 +141,7 @@ def _search(
         score = _acquisition(problem, codes, data, scale, pending, corner)
         front = codes[non_dominated(values)]
         near = [space.neighbour_codes(row) for row in front]
-        return best_row(problem, score, np.concatenate([pool, *near]), seen)
-
-
-def _observed(problem: Problem, evaluations: Sequence[Evaluation]) -> tuple[Codes, FloatArray]:
-    """Codes ``(n, d)``, and objectives ``(n, m)``: the measured ones first, then the known ones."""
-    codes = problem.space.encode([evaluation.candidate for evaluation in evaluations])
-    rows = [evaluation.minimised(problem.measured_objectives) for evaluation in evaluations]
-    measured = np.array(rows).reshape(len(rows), -1)
-    return codes, np.concatenate([measured, problem.known_values(codes)], axis=1)
+        return best_row(problem, score, np.concatenate([pool, *near]), before)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

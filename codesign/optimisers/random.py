@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from codesign.evaluation import Evaluation
+from codesign.optimisers.observed import seen
 from codesign.optimisers.problem import Problem, Proposal
 from codesign.space import Candidate
 
@@ -24,7 +25,5 @@ class RandomSearch:
         rng: np.random.Generator,
     ) -> Proposal | None:
         """A new random candidate within budget; None if none is left."""
-        known = [*(evaluation.candidate for evaluation in history), *pending]
-        seen = {row.tobytes() for row in problem.space.encode(known)}
-        rows = problem.draw(1, rng, seen)
+        rows = problem.draw(1, rng, seen(problem, history, pending))
         return Proposal(problem.space.decode(rows)[0], self.name) if len(rows) else None

@@ -30,12 +30,17 @@ from codesign.space.parameters import (
 )
 from codesign.space.plan import Group, Plan, crossed, plans_of
 
-__all__ = ["Definition", "SearchSpace", "SpaceDefinition"]
+__all__ = ["Definition", "SearchSpace", "SpaceDefinition", "share_error"]
 
 COUNTED = 1 << 20
 LISTED_BYTES = 1 << 31
 BATCH = 1 << 16
 PROBES = 1 << 12
+
+
+def share_error(share: float, draws: int) -> float:
+    """Half of Wilson's interval, of one standard deviation, of a share of independent draws; never 0."""
+    return float((share * (1 - share) / draws + 0.25 / draws**2) ** 0.5 / (1 + 1 / draws))
 
 
 class SpaceDefinition(Protocol):
@@ -285,8 +290,7 @@ class SearchSpace:
         if not self.constraints:
             return float(self.bound), 0.0
         share = float(self._allowed(self._draw(draws, rng, False)).mean())
-        error = (share * (1 - share) / draws + 0.25 / draws**2) ** 0.5 / (1 + 1 / draws)
-        return share * self.bound, error * self.bound
+        return share * self.bound, share_error(share, draws) * self.bound
 
     def candidate(self, values: Mapping[str, Any]) -> Candidate:
         """The canonical candidate of some values: defaults filled in, numbers of layers counted.

@@ -144,7 +144,6 @@ HAZARDS = {
     "diverged": {"status": "diverged", "metrics": {}},
     "lost": {"status": "lost", "metrics": {}},
 }
-OF_QNEHVI = {("grid-bo", "huge"), ("grid-bo", "nan")}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -152,7 +151,6 @@ OF_QNEHVI = {("grid-bo", "huge"), ("grid-bo", "nan")}
 @examples
 def test_any_history_gives_a_new_valid_proposal(name: str, kinds: list[str], pending: int, seed: int) -> None:
     given = problem()
-    kinds = [kind for kind in kinds if (name, kind) not in OF_QNEHVI]
     candidates = given.space.decode(given.draw(len(kinds) + pending, rng(seed)))
     history = [
         ended(number, given, candidate, **HAZARDS.get(kind, {}))
@@ -169,8 +167,6 @@ def test_any_history_gives_a_new_valid_proposal(name: str, kinds: list[str], pen
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", [*HAZARDS, "fine"])
 def test_200_alike_give_a_new_proposal(name: str, kind: str) -> None:
-    if (name, kind) in OF_QNEHVI:
-        pytest.skip("what its tiles survive is the matter of qnehvi")
     given = problem()
     candidates = given.space.decode(given.draw(200, rng(1)))
     history = [ended(n, given, each, **HAZARDS.get(kind, {})) for n, each in enumerate(candidates)]
