@@ -243,7 +243,7 @@ class Setup:
             "in_flight": self.in_flight,
             "baseline": self.baseline.digest if self.baseline else None,
             **({"export": list(self.export)} if self.export else {}),
-            **({"rungs": asdict(self.rungs)} if self.rungs else {}),
+            "rungs": asdict(self.rungs) if self.rungs else None,
         }
 
 
@@ -286,42 +286,45 @@ class Study:
                 setup.baseline or setup.definition.SPACE.sample(1, np.random.default_rng(setup.seed))[0]
             )
         constant: Mapping[str, Summary] = getattr(setup.task, "constant", dict)()
-        known = {
+        known: dict[str, Any] = {
             "config": dict(config or {}),
             "constant": {name: summary.mean for name, summary in constant.items()},
         }
-        study = cls(Store.create(folder, {**setup.describe(), **known}))
-        try:
-            for earlier in warm_start:
-                study._take_over(setup, earlier)
-        except BaseException:
-            study.close()
-            raise
-        return study
+        if warm_start:
+            known["warm_start"] = [str(Path(earlier).resolve()) for earlier in warm_start]
+        return cls(Store.create(folder, {**setup.describe(), **known}))
 
-    def _take_over(self, setup: Setup, folder: str | Path) -> None:
-        """Start with the designs of an earlier study that are designs of this one.
+    def _start_warm(self, setup: Setup) -> None:
+        """Take over the designs of earlier studies, once; what was left undone by an interruption, too."""
+        if self.meta.get("warm_start") and not self.meta.get("warm_started"):
+            for earlier in self.meta["warm_start"]:
+                self._take_over(setup, earlier)
+            self.store.set_meta("warm_started", True)
+            self.meta = self.store.meta()
 
-        Those that went well, whose networks this space builds too, and that this study has not got; their
-        costs are priced anew. They count as no trials.
+    def _take_over(self, setup: Setup, folder: str) -> None:
+        """Those designs of an earlier study that went well, in full, and are designs of this one.
+
+        Their costs are priced anew. They count as no trials.
         """
         earlier = Study.read(folder)
         with earlier.store:
-            known = {candidate for _, candidate, *_ in self.store.proposals()}
-            number = len(known)
-            for evaluation in earlier.evaluations:
+            rows = {candidate: (number, done) for number, candidate, _, done in self.store.proposals()}
+            for evaluation in _trained_in_full(earlier):
+                candidate = evaluation.candidate
+                number, done = rows.get(candidate, (len(rows), None))
                 network = _same_design(setup, earlier, evaluation)
-                if network is None or evaluation.candidate in known:
+                if network is None or done is not None:
                     continue
                 origin = f"{WARM_START}: {earlier.folder.name}"
-                costs = setup.costs(evaluation.candidate)
-                if not isinstance(network, Network):
-                    network = None
-                elif setup.model.needs_weights:
-                    costs |= setup.model.estimate(network, setup.device).costs()
-                self.store.propose(number, evaluation.candidate, origin)
-                self.store.finish(replace(evaluation, number=number, origin=origin, costs=costs), network)
-                number += 1
+                taken = replace(evaluation, number=number, origin=origin, costs=setup.costs(candidate))
+                if candidate not in rows:
+                    self.store.propose(number, candidate, origin)
+                if isinstance(network, Network):
+                    self.store.finish(_priced_anew(setup, taken, network), network)
+                else:
+                    self.store.finish(taken)
+                rows[candidate] = (number, taken)
 
     @classmethod
     def open(cls, folder: str | Path) -> "Study":
@@ -489,6 +492,7 @@ class Study:
     def with_setup(self, setup: Setup) -> "Study":
         """The study, to ask and to tell; raise ``StoreError`` if it was made with another setting."""
         _same_study(self.meta, setup.describe(), self.folder)
+        self._start_warm(setup)
         self._setup = setup
         return self
 
@@ -556,6 +560,10 @@ class Study:
         given = dict(candidate.values) if isinstance(candidate, Candidate) else candidate
         candidate = setup.definition.SPACE.candidate(given)
         metrics = _told_metrics(values, reason, tuple(setup.task.metrics))
+        status: Status = "failed" if values is None else "ok"
+        over = setup.problem.over_budget(candidate)
+        if status == "ok" and over:
+            status, reason = "infeasible", over
         rows = {known: (number, origin, done) for number, known, origin, done in self.store.proposals()}
         number, origin, done = rows.get(candidate, (len(rows), "told", None))
         if done is not None:
@@ -566,7 +574,7 @@ class Study:
             number=number,
             candidate=candidate,
             origin=origin,
-            status="ok" if metrics else "failed",
+            status=status,
             reason=reason,
             metrics={name: Summary.of([value]) for name, value in metrics.items()},
             costs=setup.costs(candidate),
@@ -591,6 +599,7 @@ class Study:
             If the study was made by another version, or with another space, task or setting.
         """
         _same_study(self.meta, setup.describe(), self.folder)
+        self._start_warm(setup)
         self.store.set_meta("trials", max(trials, self.meta.get("trials", 0)))
         context = (setup.task, setup.recipe, setup.seed)
         workers = min(setup.workers, setup.in_flight)
@@ -681,11 +690,16 @@ class _Loop:
         return None if proposal is None else (proposal.candidate, proposal.origin)
 
     def _climber(self, history: list[Evaluation]) -> tuple[Candidate, str] | None:
-        """A design that is to be trained on."""
+        """A design that is to be trained on; what was trained in full at once stands on no rung."""
         if self.setup.rungs is None:
             return None
+        pairs = zip(self.candidates, self.origins, strict=True)
+        whole = {each for each, origin in pairs if origin == "baseline" or origin.startswith(WARM_START)}
         trials = trials_of(
-            self.setup.rungs, history, self.candidates[len(history) :], self.setup.problem.objectives
+            self.setup.rungs,
+            [evaluation for evaluation in history if evaluation.candidate not in whole],
+            [candidate for candidate in self.candidates[len(history) :] if candidate not in whole],
+            self.setup.problem.objectives,
         )
         due = next_job(self.setup.rungs, trials)
         return None if due is None else (due.candidate, f"asha: {self.setup.rungs.steps[due.rung]} steps")
@@ -738,21 +752,8 @@ class _Loop:
             evaluation = self._evaluation(number, result.status, result.reason, **values)
             trained = evaluation.ok
             if trained:
-                evaluation = self._priced_anew(evaluation, result.network)
+                evaluation = _priced_anew(self.setup, evaluation, result.network)
             self._record(evaluation, result.network if trained else None, result.checkpoint)
-
-    def _priced_anew(self, evaluation: Evaluation, network: Network) -> Evaluation:
-        """With the costs that depend on the weights; infeasible if a limit is broken by these."""
-        known = {**evaluation.costs, "effective_bops": float(effective_bops(network))}
-        if self.setup.model.needs_weights:
-            known |= self.setup.model.estimate(network, self.setup.device).costs()
-        evaluation = replace(evaluation, costs=known)
-        broken = [
-            f"{goal.name} {known[goal.name]:.6g} with the trained weights breaks {goal.spelling}"
-            for goal in self.setup.problem.bounded
-            if not goal.admits(known[goal.name])
-        ]
-        return replace(evaluation, status="infeasible", reason="; ".join(broken)) if broken else evaluation
 
     def _evaluation(self, number: int, status: Status, reason: str, **values: Any) -> Evaluation:
         candidate = self.candidates[number]
@@ -833,6 +834,30 @@ def _evaluate(
     )
 
 
+def _priced_anew(setup: Setup, evaluation: Evaluation, network: Network) -> Evaluation:
+    """With the costs that depend on the weights; infeasible if a limit is broken by these."""
+    known = {**evaluation.costs, "effective_bops": float(effective_bops(network))}
+    if setup.model.needs_weights:
+        known |= setup.model.estimate(network, setup.device).costs()
+    evaluation = replace(evaluation, costs=known)
+    broken = [
+        f"{goal.name} {known[goal.name]:.6g} with the trained weights breaks {goal.spelling}"
+        for goal in setup.problem.bounded
+        if not goal.admits(known[goal.name])
+    ]
+    return replace(evaluation, status="infeasible", reason="; ".join(broken)) if broken else evaluation
+
+
+def _trained_in_full(study: Study) -> list[Evaluation]:
+    """The designs of a study that went well; of one in rungs those that reached the last."""
+    if not study.meta.get("rungs"):
+        return [evaluation for evaluation in study.evaluations if evaluation.ok]
+    rungs = Rungs(tuple(study.meta["rungs"]["steps"]), study.meta["rungs"]["eta"])
+    trials = trials_of(rungs, study.history, [], study.objectives)
+    whole = {trial.candidate for trial in trials if trial.rung == rungs.top and trial.status == "finished"}
+    return [evaluation for evaluation in study.evaluations if evaluation.candidate in whole]
+
+
 def _require_same_work(setup: Setup, folder: str | Path) -> None:
     """Raise ``StoreError`` if an earlier study has another task or recipe."""
     earlier, described = Study.read(folder), setup.describe()
@@ -849,7 +874,7 @@ def _same_design(setup: Setup, earlier: Study, evaluation: Evaluation) -> Networ
         same = setup.definition.SPACE.candidate(evaluation.candidate.values) == evaluation.candidate
     except SpaceError:
         return None
-    if not (evaluation.ok and same):
+    if not same or setup.refusal(evaluation.candidate):
         return None
     if not earlier.store.network_path(evaluation.candidate.digest).exists():
         return True

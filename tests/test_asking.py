@@ -13,7 +13,7 @@ import codesign
 from codesign.config import parse_study
 from codesign.errors import ConfigError, SpaceError, StoreError
 from codesign.optimisers import OPTIMISERS
-from codesign.space import Candidate, SearchSpace, integer
+from codesign.space import Candidate, Constraint, SearchSpace, integer
 
 SPACE = SearchSpace("own", (integer("width", 1, 40), integer("bits", 2, 8)))
 
@@ -52,6 +52,32 @@ def test_what_is_told_makes_the_front(tmp_path: Path) -> None:
     assert set(mine.units) >= {"error", "size"}
     assert len(mine.to_dataframe()) == 12
     mine.close()
+
+
+def test_a_told_design_beyond_a_budget_is_infeasible_and_known_ones_need_no_values(tmp_path: Path) -> None:
+    mine = study(tmp_path / "bounded")
+    wide = mine.tell({"width": 40, "bits": 8}, {"error": 0.001})
+    assert (wide.status, wide.reason) == ("infeasible", "size is 320, budget 200")
+    assert not len(mine.front())
+    mine.close()
+    exact = study(tmp_path / "exact", known={"size": size, "error": error})
+    (first,) = exact.ask()
+    assert exact.tell(first, {}).status == "ok"
+    exact.close()
+
+
+def test_a_space_that_is_too_large_to_count_is_searched(tmp_path: Path) -> None:
+    items = tuple(integer(f"k{index}", 0, 9) for index in range(8))
+    even = Constraint("the sum is even", lambda c: sum(map(int, c.values.values())) % 2 == 0)
+    vast = SearchSpace("vast", items, (even,))
+    for optimiser in OPTIMISERS:
+        goals = {"objectives": ["error", "size"], "known": {"size": lambda c: float(c["k0"])}}
+        mine = study(tmp_path / optimiser, space=vast, optimiser=optimiser, **goals)
+        for _ in range(12):
+            (candidate,) = mine.ask()
+            assert sum(map(int, candidate.values.values())) % 2 == 0
+            mine.tell(candidate, {"error": 1 / (1 + float(candidate["k1"]))})
+        mine.close()
 
 
 def test_who_comes_back_gets_the_same_sequence(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
 from codesign.optimisers.asha import Rungs
 from codesign.space import Candidate, SearchSpace
+from codesign.store import Store
 from codesign.study import Setup, Study
 from codesign.training import Recipe
 from codesign.training.recipe import Engine
@@ -222,6 +223,64 @@ def test_a_study_in_rungs_that_is_interrupted_goes_on_with_the_same_sequence(
     assert whole == parts
     assert optimiser in {e.origin for e in whole}
     assert climbing.problem.fidelity(whole[-1]) == np.log(whole[-1].steps / 36)
+
+
+def test_what_was_trained_in_full_at_once_never_climbs(tmp_path: Path, climbing: Setup) -> None:
+    """Also where its training stopped before the last rung: there is nothing that it could go on from."""
+    hasty = replace(
+        climbing, recipe=replace(climbing.recipe, learning_rate=1e-12, validate_every=2, patience=1)
+    )
+    run(tmp_path / "rungs", hasty, 16)
+    baseline, *others = finished(tmp_path / "rungs").history
+    assert baseline.steps < 36, "it did not stop early"
+    assert baseline.candidate not in {e.candidate for e in others}
+    run(tmp_path / "full", replace(hasty, rungs=None), 10)
+    Study.create(tmp_path / "later", hasty, warm_start=[tmp_path / "full"]).close()
+    run(tmp_path / "later", hasty, 9)
+    taken = {e.candidate for e in finished(tmp_path / "full").evaluations}
+    climbed = {e.candidate for e in finished(tmp_path / "later").history if "asha" in e.origin}
+    assert climbed
+    assert not climbed & taken
+
+
+def test_of_a_study_in_rungs_only_full_trainings_are_taken_over(tmp_path: Path, climbing: Setup) -> None:
+    run(tmp_path / "rungs", climbing, 19)
+    whole = replace(climbing, rungs=None, seed=1)
+    Study.create(tmp_path / "later", whole, warm_start=[tmp_path / "rungs"]).close()
+    run(tmp_path / "later", whole, 1)
+    taken = [e for e in finished(tmp_path / "later").history if e.origin.startswith("warm start")]
+    assert [e.steps for e in taken] == [36] * 3
+    assert all("effective_bops" in e.costs for e in taken)
+
+
+def test_a_warm_start_that_was_interrupted_is_finished(
+    tmp_path: Path, setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "earlier", setup, 6)
+    later = replace(setup, seed=5)
+    for name in ("whole", "parts"):
+        Study.create(tmp_path / name, later, warm_start=[tmp_path / "earlier"]).close()
+    run(tmp_path / "whole", later, 3)
+    finish, calls = Store.finish, []
+
+    def interrupted(self: Store, *arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        finish(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "parts", later, 3)
+    run(tmp_path / "parts", later, 3)
+    assert outcome(finished(tmp_path / "parts")) == outcome(finished(tmp_path / "whole"))
+
+
+def test_rungs_are_part_of_what_a_study_is(tmp_path: Path, climbing: Setup) -> None:
+    run(tmp_path, climbing, 2)
+    with pytest.raises(StoreError, match="was made with another rungs"):
+        run(tmp_path, replace(climbing, rungs=None), 3)
 
 
 def test_a_lost_checkpoint_is_said(tmp_path: Path, climbing: Setup) -> None:
