@@ -1,9 +1,12 @@
 import hashlib
 import math
 import pickle
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -658,14 +661,18 @@ def test_a_restricted_space_holds_the_candidates_with_the_values_left(space: Sea
         values = column.parameter.values
         first, last = sorted(rng.integers(len(values), size=2))
         choices[column.parameter.name] = values[first : last + 1]
-    part = space.restricted(**choices)
     allowed = {column.name: choices[column.parameter.name] for column in space.columns}
     left = {
         candidate
         for candidate in space.enumerate()
         if all(value in allowed[name] for name, value in candidate.values.items())
     }
-    if space.constraints and not left:
+    if not left and not space.constraints:
+        with pytest.raises(SpaceError, match="has no valid point"):
+            space.restricted(**choices)
+        return
+    part = space.restricted(**choices)
+    if not left:
         assert part.count() == 0
     else:
         assert set(part.enumerate()) == left
@@ -931,3 +938,18 @@ def test_constraints_tell_spaces_apart_by_what_they_say() -> None:
         replace(SUM, constraints=(replace(SUM.constraints[0], predicate=lambda x: int(x["a"]) < 3),)),
     ]
     assert len({space.fingerprint for space in spaces}) == 4
+
+
+def test_the_page_on_spaces_runs_and_says_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "define-a-space.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    count, candidate = capsys.readouterr().out.splitlines()
+    space: SearchSpace = names["SPACE"]
+    assert int(count) == len(space.enumerate_codes())
+    assert "kernel_1=1" in candidate
+    assert "kernel_2" not in candidate
+    assert "size" not in candidate
+    kinds = space.sample(300, np.random.default_rng(0))
+    assert max(sum(v == "conv" for n, v in c.values.items() if n.startswith("kind")) for c in kinds) == 2

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codesign.cli.commands import _json_option, _print_json, cli
+from codesign.errors import ConfigError
 
 if TYPE_CHECKING:
     from codesign.insight import Insight
@@ -27,9 +28,14 @@ def insight(folder: str, as_json: bool) -> None:
     from codesign.insight import Insight
     from codesign.study import Study
 
-    config = stored_config(folder)
-    space = catalogue.search_space(config.space).SPACE
     study = Study.read(folder)
+    if not study.meta.get("config"):
+        study.close()
+        raise ConfigError(
+            f"{folder} was made from Python objects, its space is not in it; call "
+            "codesign.insight.Insight.of(space, study.history, study.objectives, measured)"
+        )
+    space = catalogue.search_space(stored_config(folder).space).SPACE
     with study.store:
         metrics = tuple(study.meta["task"]["metrics"])
         found = Insight.of(space, study.history, study.objectives, metrics)
