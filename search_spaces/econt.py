@@ -7,14 +7,18 @@ image: as in the study it repeats the encoder's layers *in encoder order*, and i
 Names are those of the study's slides, counted from 1. Sources: the study's ``denseCNN.py`` and
 ``qDenseCNN.py`` (fastmachinelearning/fastml-science, sensor-data-compression).
 
+Images are 8x8 with one channel; ``search_spaces.econt_layouts`` has the same spaces on other layouts.
+
 Formats. Weights and biases are signed with range [-1, 1), as in the flight chip (sign and 5 fraction bits).
 Inputs, activations and latent codes are unsigned with range [0, 2), as the study's latent code; they
 saturate, and activations round half up. Between layers the study's quantised class has no activation; here
-every layer has its ReLU, as in the float class.
+every layer has its ReLU, as in the float class. The study's own formats and that class are in
+``search_spaces.econt_qkeras``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,13 +53,15 @@ from codesign.space import (
     ordinal,
 )
 
-__all__ = ["ARCHITECTURE", "BASELINE", "SPACE", "build", "restricted", "workload"]
+__all__ = ["ARCHITECTURE", "BASELINE", "LATENT_BITS", "SPACE", "build", "restricted", "workload"]
 
 INPUT_SHAPE = (8, 8, 1)
 LATENT_UNITS = 16
 MOST_LAYERS = 3
 POOL_SIZE = 2
-LARGEST_REDUCTION_LOG2 = 3
+LATENT_BITS: Mapping[int, int] = {2: 3, 3: 5, 4: 7, 5: 9}
+"""Bits of each latent unit, by the number of links that read a wafer out (more than 5 links: as 5)."""
+TIMES = ("never", "once", "twice", "three times")
 
 
 def _reduction_log2(layer: Mapping[str, Value]) -> int:
@@ -63,11 +69,18 @@ def _reduction_log2(layer: Mapping[str, Value]) -> int:
     return int(layer["stride"]).bit_length() - 1 + int(layer["pooling"])
 
 
-DECODABLE = Limit(
-    reason="strides and poolings halve the 8x8 image more than three times, which the decoder cannot undo",
-    contribution=_reduction_log2,
-    at_most=LARGEST_REDUCTION_LOG2,
-)
+def decodable(shape: Shape) -> Limit:
+    """What the decoder can undo: strides and poolings that divide the size, for it multiplies by each."""
+    size = shape[0]
+    most = (size & -size).bit_length() - 1
+    return Limit(
+        reason=f"strides and poolings halve the {size}x{size} image more than {TIMES[most]}, "
+        "which the decoder cannot undo",
+        contribution=_reduction_log2,
+        at_most=most,
+    )
+
+
 CONVOLUTION: tuple[Parameter, ...] = (
     ordinal("filters", (2, 4, 8, 16, 32, 64), default=8),
     ordinal("kernel", (1, 3, 5), default=3),
@@ -77,45 +90,45 @@ CONVOLUTION: tuple[Parameter, ...] = (
 DENSE: tuple[Parameter, ...] = (ordinal("units", (16, 32, 64)),)
 BITS = (3, 4, 5, 6, 7, 8)
 
-ARCHITECTURE = SearchSpace(
-    "econt-architecture",
-    (
-        Repeat("convolutions", CONVOLUTION, 0, MOST_LAYERS, limits=(DECODABLE,), absent=0),
-        Repeat("dense_layers", DENSE, 0, MOST_LAYERS, absent=0),
-    ),
-)
 
-SPACE = SearchSpace(
-    "econt",
-    (
-        ordinal("input_bits", (4, 5, 6, 7, 8, 9, 10), default=8),
-        Repeat(
-            "convolutions",
-            (
-                *CONVOLUTION,
+def convolutions(shape: Shape, *more: Parameter) -> Repeat:
+    """Zero to three convolutions on images of this shape; ``more`` parameters of each."""
+    return Repeat("convolutions", (*CONVOLUTION, *more), 0, MOST_LAYERS, limits=(decodable(shape),), absent=0)
+
+
+def dense_layers(*more: Parameter) -> Repeat:
+    """Zero to three dense layers; ``more`` parameters of each."""
+    return Repeat("dense_layers", (*DENSE, *more), 0, MOST_LAYERS, absent=0)
+
+
+def architecture(name: str, shape: Shape) -> SearchSpace:
+    """The space of float networks on images of this shape."""
+    return SearchSpace(name, (convolutions(shape), dense_layers()))
+
+
+def fixed_point(name: str, shape: Shape) -> SearchSpace:
+    """The space of networks with the formats of this module, on images of this shape."""
+    return SearchSpace(
+        name,
+        (
+            ordinal("input_bits", (4, 5, 6, 7, 8, 9, 10), default=8),
+            convolutions(
+                shape,
                 ordinal("conv_weight_bits", BITS, default=6),
                 ordinal("conv_activation_bits", BITS, default=8),
             ),
-            0,
-            MOST_LAYERS,
-            limits=(DECODABLE,),
-            absent=0,
-        ),
-        Repeat(
-            "dense_layers",
-            (
-                *DENSE,
+            dense_layers(
                 ordinal("dense_weight_bits", BITS, default=6),
                 ordinal("dense_activation_bits", BITS, default=8),
             ),
-            0,
-            MOST_LAYERS,
-            absent=0,
+            ordinal("latent_weight_bits", BITS, default=6),
+            ordinal("latent_bits", tuple(LATENT_BITS.values()), default=9),
         ),
-        ordinal("latent_weight_bits", BITS, default=6),
-        ordinal("latent_bits", (3, 5, 7, 9), default=9),
-    ),
-)
+    )
+
+
+ARCHITECTURE = architecture("econt-architecture", INPUT_SHAPE)
+SPACE = fixed_point("econt", INPUT_SHAPE)
 
 LAYER_NAMES = (
     *(f"{kind}_{i}" for kind in ("conv", "dense") for i in range(1, MOST_LAYERS + 1)),
@@ -130,7 +143,7 @@ def build(candidate: Candidate) -> Network:
     return autoencoder(candidate, quantised=True)
 
 
-def autoencoder(candidate: Candidate, *, quantised: bool) -> Network:
+def autoencoder(candidate: Candidate, *, quantised: bool, shape: Shape = INPUT_SHAPE) -> Network:
     """Encoder and decoder of a candidate.
 
     Parameters
@@ -139,11 +152,24 @@ def autoencoder(candidate: Candidate, *, quantised: bool) -> Network:
         Of ``SPACE``, or of ``ARCHITECTURE`` if not quantised.
     quantised
         Whether the encoder has fixed-point formats.
+    shape
+        Of the images.
     """
-    encoder = _encoder(candidate, quantised)
+    return with_decoder(encoder(candidate, quantised=quantised, shape=shape), candidate)
+
+
+def encoder(candidate: Candidate, *, quantised: bool, shape: Shape = INPUT_SHAPE) -> Network:
+    """Encoder of a candidate alone; it need not be one that a decoder can follow."""
+    formats = _fixed_formats if quantised else _no_formats
     source = _unsigned(candidate, "input_bits") if quantised else None
-    shape = Network(INPUT_SHAPE, encoder, source).shapes[_image_layers(encoder)]
-    return Network(INPUT_SHAPE, (*encoder, *_decoder(candidate, shape)), source, len(encoder))
+    return Network(shape, encoder_layers(candidate, formats), source)
+
+
+def with_decoder(chip: Network, candidate: Candidate) -> Network:
+    """The encoder of a candidate, which is the chip, with the decoder that the study gives it."""
+    image = chip.shapes[next(i for i, layer in enumerate(chip.layers) if isinstance(layer, Flatten))]
+    decoder = _decoder(candidate, image, chip.input_shape[2])
+    return Network(chip.input_shape, (*chip.layers, *decoder), chip.input_format, len(chip.layers))
 
 
 def restricted(**choices: Sequence[Value]) -> Definition:
@@ -180,33 +206,40 @@ def workload(codes: NDArray[np.int16]) -> Workload:
     return encoder_workload(SPACE, codes, quantised=True)
 
 
-def encoder_workload(space: SearchSpace, codes: NDArray[np.int16], *, quantised: bool) -> Workload:
+def encoder_workload(
+    space: SearchSpace, codes: NDArray[np.int16], *, quantised: bool, shape: Shape = INPUT_SHAPE
+) -> Workload:
     """Workload of the encoders of candidates: of ``SPACE``, or of ``ARCHITECTURE`` if not quantised."""
+    return workload_of(space, codes, _fixed_point_widths if quantised else _float_widths, shape)
+
+
+def workload_of(space: SearchSpace, codes: NDArray[np.int16], widths: "Widths", shape: Shape) -> Workload:
+    """Workload of the encoders of candidates on images of a shape, with widths by a rule of the class."""
     here = _existing(space, codes)  # (n, 7)
     filters, kernels, strides, pooling = (
-        _table(space, codes, name) for name in ("filters", "kernel", "stride", "pooling")
+        table(space, codes, name) for name in ("filters", "kernel", "stride", "pooling")
     )
     reduction = np.cumprod(np.maximum(strides, 1) * (1 + pooling), axis=1)
-    convolved, left = (-(-INPUT_SHAPE[0] // by) for by in (reduction // (1 + pooling), reduction))
+    convolved, left = (-(-shape[0] // by) for by in (reduction // (1 + pooling), reduction))
     latent = np.full((len(codes), 1), LATENT_UNITS)
-    dense = np.concatenate([_table(space, codes, "units"), latent], axis=1)
+    dense = np.concatenate([table(space, codes, "units"), latent], axis=1)
     units = np.concatenate([filters, dense], axis=1)
     outputs = np.concatenate([left**2 * filters, dense], axis=1)
-    taps = kernels**2 * _behind_previous(INPUT_SHAPE[2], units, here)[:, :MOST_LAYERS]
+    taps = kernels**2 * behind_previous(shape[2], units, here)[:, :MOST_LAYERS]
     fan_in = np.concatenate(
-        [taps, _behind_previous(INPUT_SHAPE[0] ** 2, outputs, here)[:, MOST_LAYERS:]], axis=1
+        [taps, behind_previous(int(np.prod(shape)), outputs, here)[:, MOST_LAYERS:]], axis=1
     )
     sums = np.concatenate([convolved**2 * filters, dense], axis=1)
     no_pool = np.zeros_like(dense)
-    size = _behind_previous(INPUT_SHAPE[0], left, here[:, :MOST_LAYERS])
-    channels = _behind_previous(INPUT_SHAPE[2], units, here)[:, :MOST_LAYERS]
+    size = behind_previous(shape[0], left, here[:, :MOST_LAYERS])
+    channels = behind_previous(shape[2], units, here)[:, :MOST_LAYERS]
     total = np.maximum((convolved - 1) * np.maximum(strides, 1) + kernels - size, 0)  # "same" padding
     along = taps_on_image(size, kernels, strides, total // 2, convolved)
     products = np.concatenate([along**2 * channels * filters, fan_in[:, MOST_LAYERS:] * dense], axis=1)
     one = np.ones_like(dense)
     return Workload(
         names=LAYER_NAMES,
-        inputs=np.full(len(codes), int(np.prod(INPUT_SHAPE))),
+        inputs=np.full(len(codes), int(np.prod(shape))),
         sums=sums,
         fan_in=fan_in * here,
         products=products * here,
@@ -224,33 +257,40 @@ def encoder_workload(space: SearchSpace, codes: NDArray[np.int16], *, quantised:
         pooled=np.concatenate([outputs[:, :MOST_LAYERS] * pooling, no_pool], axis=1),
         pool_size=np.concatenate([POOL_SIZE**2 * pooling, no_pool], axis=1),
         outputs=outputs,
-        floating=here & (not quantised),
-        **(_fixed_point_widths(space, codes, fan_in, here) if quantised else _float_widths(here)),
+        **widths(space, codes, fan_in, here),
     )
 
 
-def _float_widths(here: NDArray[np.bool_]) -> dict[str, IntArray]:
+Widths = Callable[[SearchSpace, NDArray[np.int16], IntArray, NDArray[np.bool_]], dict[str, NDArray[Any]]]
+"""From space, codes, products of each sum, and which layers there are, to the fields that are widths."""
+
+
+def _float_widths(
+    space: SearchSpace, codes: NDArray[np.int16], fan_in: IntArray, here: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
     """Fields of ``Workload`` that are widths, for layers in float."""
     names = ("weight_bits", "bias_bits", "input_bits", "accumulator_bits", "activation_bits")
     inputs = np.full(len(here), FLOAT_BITS)
-    return {"network_input_bits": inputs, **dict.fromkeys(names, FLOAT_BITS * here)}
+    return {"network_input_bits": inputs, **dict.fromkeys(names, FLOAT_BITS * here), "floating": here}
 
 
 def _fixed_point_widths(
     space: SearchSpace, codes: NDArray[np.int16], fan_in: IntArray, here: NDArray[np.bool_]
-) -> dict[str, IntArray]:
+) -> dict[str, NDArray[Any]]:
     """Fields of ``Workload`` that are widths, for layers in fixed point."""
     network_input_bits = space.values(codes, "input_bits").astype(np.int64)
-    weight_bits = _bits(space, codes, "weight_bits", "latent_weight_bits")
-    activation_bits = _bits(space, codes, "activation_bits", "latent_bits")
-    input_bits = _behind_previous(network_input_bits, activation_bits, here) * here
+    weight_bits = bits_of_layers(space, codes, "weight_bits", "latent_weight_bits")
+    activation_bits = bits_of_layers(space, codes, "activation_bits", "latent_bits")
+    input_bits = behind_previous(network_input_bits, activation_bits, here) * here
+    largest, unit = (1 << input_bits) - 1, 1 << np.maximum(input_bits - 1, 0)
     return {
         "network_input_bits": network_input_bits,
         "weight_bits": weight_bits,
         "bias_bits": weight_bits,
         "input_bits": input_bits,
-        "accumulator_bits": _accumulator_bits(fan_in, weight_bits, input_bits) * here,
+        "accumulator_bits": accumulator_bits(fan_in, weight_bits, largest, unit) * here,
         "activation_bits": activation_bits,
+        "floating": np.zeros_like(here),
     }
 
 
@@ -261,7 +301,7 @@ def _existing(space: SearchSpace, codes: NDArray[np.int16]) -> NDArray[np.bool_]
     return np.concatenate([*(numbers <= count for count in counts), np.ones((len(codes), 1), bool)], axis=1)
 
 
-def _table(space: SearchSpace, codes: NDArray[np.int16], name: str) -> IntArray:
+def table(space: SearchSpace, codes: NDArray[np.int16], name: str) -> IntArray:
     """Values of a parameter in each layer of its group, ``(n, 3)``; 0 where the layer is not there."""
     columns = [
         space.values(codes, column) if column in space.names else np.zeros(len(codes))
@@ -270,13 +310,13 @@ def _table(space: SearchSpace, codes: NDArray[np.int16], name: str) -> IntArray:
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def _bits(space: SearchSpace, codes: NDArray[np.int16], name: str, latent: str) -> IntArray:
+def bits_of_layers(space: SearchSpace, codes: NDArray[np.int16], name: str, latent: str) -> IntArray:
     """A width in each layer, ``(n, 7)``; 0 where the layer is not there."""
-    groups = [_table(space, codes, f"{kind}_{name}") for kind in ("conv", "dense")]
+    groups = [table(space, codes, f"{kind}_{name}") for kind in ("conv", "dense")]
     return np.concatenate([*groups, space.values(codes, latent)[:, None]], axis=1)
 
 
-def _behind_previous(first: int | IntArray, behind: IntArray, here: NDArray[np.bool_]) -> IntArray:
+def behind_previous(first: int | IntArray, behind: IntArray, here: NDArray[np.bool_]) -> IntArray:
     """What stands behind the layer before each, ``(n, 7)``: ``first`` before any layer there is."""
     last = np.maximum.accumulate(np.where(here, np.arange(1, here.shape[1] + 1), 0), axis=1)
     last[:, 1:], last[:, 0] = last[:, :-1].copy(), 0
@@ -284,61 +324,75 @@ def _behind_previous(first: int | IntArray, behind: IntArray, here: NDArray[np.b
     return np.take_along_axis(np.concatenate([start, behind], axis=1), last, axis=1)
 
 
-def _accumulator_bits(fan_in: IntArray, weight_bits: IntArray, input_bits: IntArray) -> IntArray:
-    """Widths of the exact sums, by the rule of ``Network``: signed, and no weights can overflow them."""
-    largest_weight, unit = 1 << np.maximum(weight_bits - 1, 0), 1 << np.maximum(input_bits - 1, 0)
-    bound = largest_weight * (fan_in * (2 * unit - 1) + unit)
+def accumulator_bits(fan_in: IntArray, weight_bits: IntArray, largest: IntArray, unit: IntArray) -> IntArray:
+    """Widths of the exact sums, by the rule of ``Network``: signed, and no weights can overflow them.
+
+    Parameters
+    ----------
+    fan_in, weight_bits
+        Products of each sum; bits of each weight, and of the bias, which has the same format.
+    largest, unit
+        Codes of the inputs: the largest magnitude, and that of the value 1.
+    """
+    bound = (1 << np.maximum(weight_bits - 1, 0)) * (fan_in * largest + unit)
     width: IntArray = 1 + np.frexp(bound)[1].astype(np.int64)
     return width
 
 
-def _encoder(candidate: Candidate, quantised: bool) -> tuple[Layer, ...]:
+Formats = Callable[[Candidate, str], tuple[FixedPoint | None, FixedPoint | None]]
+"""From a candidate and the name of a layer to the formats of its weights and of its activation."""
+
+
+def encoder_layers(candidate: Candidate, formats: Formats) -> tuple[Layer, ...]:
+    """Layers of the encoder, each convolution and dense layer with its ReLU."""
     layers: list[Layer] = []
-    for i in _numbers(candidate, "convolutions"):
-        fixed = _signed(candidate, f"conv_weight_bits_{i}") if quantised else None
-        rounded = _unsigned(candidate, f"conv_activation_bits_{i}") if quantised else None
+    for i in numbers(candidate, "convolutions"):
         filters, kernel, stride = (int(candidate[f"{name}_{i}"]) for name in ("filters", "kernel", "stride"))
+        fixed, rounded = formats(candidate, f"conv_{i}")
         layers.append(Conv(f"conv_{i}", filters, weight=fixed, bias=fixed, kernel=kernel, stride=stride))
         layers.append(ReLU(f"conv_{i}_relu", rounded))
         if candidate[f"pooling_{i}"]:
             layers.append(MaxPool(f"pool_{i}", POOL_SIZE))
     layers.append(Flatten("flatten"))
-    for i in _numbers(candidate, "dense_layers"):
-        fixed = _signed(candidate, f"dense_weight_bits_{i}") if quantised else None
-        rounded = _unsigned(candidate, f"dense_activation_bits_{i}") if quantised else None
-        layers.append(Dense(f"dense_{i}", int(candidate[f"units_{i}"]), weight=fixed, bias=fixed))
-        layers.append(ReLU(f"dense_{i}_relu", rounded))
-    fixed = _signed(candidate, "latent_weight_bits") if quantised else None
-    rounded = _unsigned(candidate, "latent_bits") if quantised else None
-    layers.append(Dense("latent", LATENT_UNITS, weight=fixed, bias=fixed))
-    layers.append(ReLU("latent_relu", rounded))
+    units = {f"dense_{i}": int(candidate[f"units_{i}"]) for i in numbers(candidate, "dense_layers")}
+    for name, count in {**units, "latent": LATENT_UNITS}.items():
+        fixed, rounded = formats(candidate, name)
+        layers += [Dense(name, count, weight=fixed, bias=fixed), ReLU(f"{name}_relu", rounded)]
     return tuple(layers)
 
 
-def _decoder(candidate: Candidate, image: Shape) -> tuple[Layer, ...]:
-    """Dense and convolution layers in encoder order, then one channel with the first layer's kernel."""
+def _no_formats(candidate: Candidate, layer: str) -> tuple[None, None]:
+    return None, None
+
+
+def _fixed_formats(candidate: Candidate, layer: str) -> tuple[FixedPoint, FixedPoint]:
+    if layer == "latent":
+        return _signed(candidate, "latent_weight_bits"), _unsigned(candidate, "latent_bits")
+    kind, number = layer.split("_")
+    weight, activation = (f"{kind}_{what}_bits_{number}" for what in ("weight", "activation"))
+    return _signed(candidate, weight), _unsigned(candidate, activation)
+
+
+def _decoder(candidate: Candidate, image: Shape, channels: int) -> tuple[Layer, ...]:
+    """Dense and convolution layers in encoder order, then the channels with the first layer's kernel."""
     layers: list[Layer] = []
-    for i in _numbers(candidate, "dense_layers"):
+    for i in numbers(candidate, "dense_layers"):
         layers += [Dense(f"decoder_dense_{i}", int(candidate[f"units_{i}"])), ReLU(f"decoder_dense_{i}_relu")]
     layers.append(Dense("decoder_image", image[0] * image[1] * image[2]))
     layers += [ReLU("decoder_image_relu"), Reshape("decoder_reshape", image)]
-    for i in _numbers(candidate, "convolutions"):
+    for i in numbers(candidate, "convolutions"):
         if candidate[f"pooling_{i}"]:
             layers.append(Upsample(f"decoder_upsample_{i}"))
         filters, kernel, stride = (int(candidate[f"{name}_{i}"]) for name in ("filters", "kernel", "stride"))
         layers.append(ConvTranspose(f"decoder_conv_{i}", filters, kernel=kernel, stride=stride))
         layers.append(ReLU(f"decoder_conv_{i}_relu"))
     kernel = int(candidate.get("kernel_1", 3))
-    layers += [ConvTranspose("decoder_output", 1, kernel=kernel), Sigmoid("decoder_sigmoid")]
+    layers += [ConvTranspose("decoder_output", channels, kernel=kernel), Sigmoid("decoder_sigmoid")]
     return tuple(layers)
 
 
-def _image_layers(encoder: tuple[Layer, ...]) -> int:
-    """Index of the edge that holds the encoder's last image."""
-    return next(index for index, layer in enumerate(encoder) if isinstance(layer, Flatten))
-
-
-def _numbers(candidate: Candidate, group: str) -> range:
+def numbers(candidate: Candidate, group: str) -> range:
+    """Numbers of the layers of a group."""
     return range(1, int(candidate[group]) + 1)
 
 

@@ -68,7 +68,7 @@ def test_a_name_that_another_package_registers_is_found(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("search_spaces", "ecnot", "no search space is named 'ecnot'; there are econt, econt-float"),
+        ("search_spaces", "ecnot", "no search space is named 'ecnot'; there are econt, "),
         ("tasks", "nope", "no task is named 'nope'; there are econt"),
         ("hardware_models", "fpga", "no hardware model is named 'fpga'; there are asic"),
         ("search_spaces", "", "no search space is named ''; there are "),

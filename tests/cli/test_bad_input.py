@@ -99,7 +99,7 @@ def test_a_study_file_that_is_not_there(codesign: Call, tmp_path: Path) -> None:
         (["--wafers", 0], ("at least 1 wafer", "got 0")),
         (["--wafers", 1], ("at least 2 wafers", "got 1")),
         (["--optimiser", "nope"], ("one of qnehvi, ", "'nope'")),
-        (["--space", "nope"], ("'nope'", "econt, econt-float")),
+        (["--space", "nope"], ("'nope'", "econt, ", "econt-float")),
         (["--task", "nope"], ("'nope'", "there are econt")),
         (["--technology", "nope"], ("'nope'", "asic-45nm, asic-65nm")),
         (["--clock-mhz", 0], ("clock_mhz", "greater than 0")),
@@ -329,7 +329,7 @@ def test_estimate(made: SimpleNamespace, digest: str, codesign: Call, tmp_path: 
     file = csv(tmp_path / "candidate.json", "{}")
     refused(codesign("estimate", tmp_path / "absent.json"), "cannot read", "absent.json")
     refused(codesign("estimate", file, "14"), "no folder of a study", "'14'")
-    refused(codesign("estimate", file, "--space", "nope"), "'nope'", "econt, econt-float")
+    refused(codesign("estimate", file, "--space", "nope"), "'nope'", "econt, ", "econt-float")
     refused(codesign("estimate", file, "--model", "nope"), "'nope'", "there are asic")
     refused(codesign("estimate", file, "--technology", "nope"), "asic-45nm, asic-65nm")
     refused(codesign("estimate", file, "--technology", ""), "asic-45nm, asic-65nm")
