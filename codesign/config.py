@@ -67,6 +67,7 @@ class RecipeConfig(_Strict):
     validate_every: int | None = Field(default=None, ge=1)
     validation_samples: int | None = Field(default=None, ge=1)
     engine: Literal["torch", "native"] | None = None
+    loss: str | None = None
 
     def recipe(self) -> Recipe:
         """The recipe with every value filled in."""

@@ -43,7 +43,7 @@ def front_figure(
     units
         Units of the values by name.
     references
-        Drawn as diamonds with their names, where both values are known.
+        With their names: diamonds where both values are known, lines where only the score is.
     """
     from matplotlib.figure import Figure
 
@@ -56,6 +56,20 @@ def front_figure(
 
 
 def _mark(axes: "Axes", references: Sequence[Reference], cost: str, score: str) -> None:
+    for each in _costless(references, cost, score):
+        level = each.values[score]
+        axes.axhline(level, color=REFERENCE, linewidth=0.9, linestyle=":")
+        axes.annotate(
+            each.name,
+            (0.99, level),
+            (0, 2),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            fontsize=7,
+            color=REFERENCE,
+            parse_math=False,
+        )
     for each in _placed(references, cost, score):
         point = each.values[cost], each.values[score]
         axes.scatter(*point, marker="D", s=40, color=REFERENCE, zorder=4)
@@ -75,6 +89,11 @@ def _mark(axes: "Axes", references: Sequence[Reference], cost: str, score: str) 
 def _placed(references: Sequence[Reference], cost: str, score: str) -> list[Reference]:
     """Those of which both values are known."""
     return [each for each in references if cost in each.values and score in each.values]
+
+
+def _costless(references: Sequence[Reference], cost: str, score: str) -> list[Reference]:
+    """Those of which only the score is known."""
+    return [each for each in references if score in each.values and cost not in each.values]
 
 
 def _panel(
@@ -206,6 +225,14 @@ def front_html(
                 hoverinfo="text",
             )
             figure.add_trace(trace, 1, column)
+        for each in _costless(references, cost, score):
+            figure.add_hline(
+                each.values[score],
+                row=1,
+                col=column,
+                line={"color": REFERENCE, "width": 1, "dash": "dot"},
+                annotation={"text": escape(each.name), "font": {"size": 10, "color": REFERENCE}},
+            )
         scale = "log" if _wide(trained, cost) else "linear"
         figure.update_xaxes(title=_label(cost, units), type=scale, row=1, col=column)
         figure.update_yaxes(title=_label(score, units), row=1, col=column)

@@ -35,7 +35,7 @@ from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate, SpaceDefinition
 from codesign.store import Store
 from codesign.tasks import Task
-from codesign.training import Recipe
+from codesign.training import COMPILED_LOSSES, Recipe
 from codesign.training.engine import with_engine
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Setup:
                 f"a front needs at least two different objectives, got {', '.join(names) or 'none'}"
             )
         self._require_free_names()
-        recipe, why = with_engine(self.recipe, self.task.loss)
+        recipe, why = with_engine(self.recipe, self.recipe.loss or self.task.loss)
         object.__setattr__(self, "recipe", recipe)
         object.__setattr__(self, "why_torch", why)
         for goal in self.objectives:
@@ -166,6 +166,28 @@ class Setup:
                 f"task {self.task.name!r} has metrics named like a cost or another column of the tables: "
                 f"{', '.join(both)}; rename them"
             )
+
+    def recipe_of(self, candidate: Candidate) -> Recipe:
+        """What a candidate is trained with: the recipe, with what the space has each candidate decide.
+
+        A loss that the compiled engine lacks is trained by torch; the evaluation says so.
+
+        Raises
+        ------
+        ConfigError
+            If the space gives values that no recipe has, or other steps though designs are trained in rungs.
+        """
+        own = getattr(self.definition, "recipe", None)
+        if own is None:
+            return self.recipe
+        recipe = Recipe.from_dict({**self.recipe.to_dict(), **own(candidate)})
+        if self.rungs and recipe.steps != self.recipe.steps:
+            raise ConfigError(
+                f"space {self.definition.SPACE.name!r} trains {candidate} for {recipe.steps} steps, but the "
+                f"rungs are of {self.recipe.steps}; leave the steps out of recipe(candidate)"
+            )
+        lacks = (recipe.loss or self.task.loss) not in COMPILED_LOSSES
+        return replace(recipe, engine="torch") if lacks else recipe
 
     @cached_property
     def problem(self) -> Problem:
@@ -259,7 +281,8 @@ class Study:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.meta = store.meta()
-        self.meta.get("recipe", {}).setdefault("engine", "torch")  # studies older than the compiled engine
+        for name, older in (("engine", "torch"), ("loss", None)):  # studies made before a recipe had these
+            self.meta.get("recipe", {}).setdefault(name, older)
         self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
         self.note = ""
         self._setup: Setup | None = None
@@ -290,6 +313,12 @@ class Study:
             "config": dict(config or {}),
             "constant": {name: summary.mean for name, summary in constant.items()},
         }
+        without: Mapping[str, Mapping[str, float]] = getattr(setup.task, "references", dict)()
+        if without:
+            known["references"] = [
+                Reference(name, f"task {setup.task.name}", values).to_dict()
+                for name, values in without.items()
+            ]
         if warm_start:
             known["warm_start"] = [str(Path(earlier).resolve()) for earlier in warm_start]
         return cls(Store.create(folder, {**setup.describe(), **known}))
@@ -601,7 +630,7 @@ class Study:
         _same_study(self.meta, setup.describe(), self.folder)
         self._start_warm(setup)
         self.store.set_meta("trials", max(trials, self.meta.get("trials", 0)))
-        context = (setup.task, setup.recipe, setup.seed)
+        context = (setup.task, setup.seed)
         workers = min(setup.workers, setup.in_flight)
         executor: Executor = InProcess(context) if workers == 1 else Processes(context, workers)
         try:
@@ -720,7 +749,11 @@ class _Loop:
 
     def _submit(self, number: int) -> None:
         candidate = self.candidates[number]
-        arguments = {"network": self.setup.definition.build(candidate), **self._part(number)}
+        arguments = {
+            "network": self.setup.definition.build(candidate),
+            "recipe": self.setup.recipe_of(candidate),
+            **self._part(number),
+        }
         self.executor.submit(number, Job(_evaluate, arguments))
         self.under_way.add(number)
         if self.watcher:
@@ -797,8 +830,9 @@ class Outcome:
 
 
 def _evaluate(
-    context: tuple[Task, Recipe, int],
+    context: tuple[Task, int],
     network: Network,
+    recipe: Recipe,
     until: int | None = None,
     go_on: Mapping[str, Any] | None = None,
 ) -> Outcome:
@@ -807,14 +841,14 @@ def _evaluate(
 
     from codesign.training.fit import Checkpoint, fit
 
-    task, recipe, seed = context
+    task, seed = context
     start = process_time()
     fitted = fit(
         network,
         task.training,
         task.validation,
         recipe,
-        loss=task.loss,
+        loss=recipe.loss or task.loss,
         seed=seed,
         until=until,
         go_on=None if go_on is None else Checkpoint.from_arrays(go_on),

@@ -15,7 +15,7 @@ from codesign.objectives import Objective
 from codesign.optimisers.asha import Rungs
 from codesign.study import Setup
 from codesign.tasks.econt import EcontTask
-from codesign.training import Recipe
+from codesign.training import COMPILED_LOSSES, Recipe
 from codesign.training.engine import with_engine
 from search_spaces import econt
 
@@ -35,7 +35,7 @@ class TinyTask:
     """Stands in for a task where its data do not matter."""
 
     name = "tiny"
-    loss = "huber"
+    loss = "sinkhorn"
     metrics: Mapping[str, str] = {"error": "1"}
 
 
@@ -136,6 +136,7 @@ WRONG = {
     "recipe.learning_rate": "0",
     "recipe.schedule": '"linear"',
     "recipe.engine": '"jax"',
+    "recipe.loss": "1",
     "recipe.output_bias": '"0"',
     "recipe.patience": "0",
     "recipe.validate_every": "2.5",
@@ -487,7 +488,7 @@ def test_the_engine_is_the_compiled_one_where_it_can_be_and_the_setup_says_why_n
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("codesign.training.engine.native.available", lambda: True)
-    lacks = "the compiled engine has the losses telescoping, mse, weighted_mse, emd, not 'huber'"
+    lacks = f"the compiled engine has the losses {', '.join(COMPILED_LOSSES)}, not 'sinkhorn'"
     assert setup().recipe.engine == "torch"
     assert setup().why_torch == lacks
     assert setup(recipe={"engine": "torch"}).why_torch == ""
@@ -497,6 +498,11 @@ def test_the_engine_is_the_compiled_one_where_it_can_be_and_the_setup_says_why_n
     monkeypatch.setattr("codesign.training.engine.native.available", lambda: False)
     monkeypatch.setattr("codesign.training.engine.native.absence", lambda: "no kernels")
     assert with_engine(Recipe(), "mse") == (Recipe(engine="torch"), "no kernels")
+    with pytest.raises(ConfigError, match="got 'huber'"):
+        with_engine(Recipe(), "huber")
+    with pytest.raises(ConfigError, match="got 'huber'"):
+        setup(recipe={"loss": "huber"})
+    assert setup(recipe={"loss": "emd"}).recipe.engine == "torch"
     with pytest.raises(MissingToolError, match="no kernels; engine torch"):
         setup(recipe={"engine": "native"})
 

@@ -660,3 +660,26 @@ def test_a_budget_that_only_the_trained_weights_break_is_a_status(tmp_path: Path
     assert broken
     assert "with the trained weights breaks area_um2<=" in broken[0].reason
     assert not any(e.number == broken[0].number for e in study.front())
+
+
+def test_a_space_may_decide_how_each_candidate_is_trained(tmp_path: Path, setup: Setup) -> None:
+    def with_recipe(**values: Any) -> Setup:
+        space = SimpleNamespace(SPACE=tiny_space(setup), build=setup.definition.build)
+        space.recipe = lambda candidate: values
+        return replace(setup, definition=space)
+
+    frozen = with_recipe(learning_rate=1e-30)
+    errors = []
+    for name, each in (("plain", setup), ("frozen", frozen)):
+        run(tmp_path / name, each, 2)
+        errors.append([e.metrics["error"].mean for e in Study.read(tmp_path / name).evaluations])
+    assert errors[0] != errors[1]
+    candidate = tiny_space(setup).sample(1, np.random.default_rng(0))[0]
+    assert frozen.recipe_of(candidate).learning_rate == 1e-30
+    assert with_recipe(loss="sinkhorn").recipe_of(candidate).engine == "torch"
+    longer = with_recipe(steps=7)
+    assert longer.recipe_of(candidate).steps == 7
+    with pytest.raises(ConfigError, match="leave the steps out"):
+        replace(longer, rungs=Rungs.of(4, 3, 1)).recipe_of(candidate)
+    with pytest.raises(ConfigError, match="rate"):
+        with_recipe(rate=1).recipe_of(candidate)

@@ -789,7 +789,7 @@ def score(network_file: str, data: str | None, wafers: int, seed: int, as_json: 
     if as_json:
         _print_json({name: summary.to_dict() for name, summary in scores.items()})
     else:
-        print_scores(scores, econt.EcontTask.metrics, rows.source)
+        print_scores(scores, econt.UNITS, rows.source)
 
 
 @cli.group()

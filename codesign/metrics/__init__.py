@@ -4,8 +4,11 @@
 order; `codesign.metrics.trigger_cells` says where the cells lie.
 """
 
+from codesign.metrics.binned import Bin, binned
 from codesign.metrics.detector import (
+    absolute_rms_difference,
     cross_correlation,
+    energy_response,
     mean_shift,
     rms_difference,
     sum_of_squared_differences,
@@ -18,11 +21,15 @@ from codesign.metrics.telescoping import telescoping_loss
 
 __all__ = [
     "METRICS",
+    "Bin",
     "Metric",
     "Summary",
+    "absolute_rms_difference",
+    "binned",
     "cross_correlation",
     "emd",
     "emd_gradient",
+    "energy_response",
     "mean_shift",
     "rms_difference",
     "sum_of_squared_differences",

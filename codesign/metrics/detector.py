@@ -3,9 +3,9 @@
 Every function takes charges ``x`` (the input) and ``y`` (the output) of shape ``(n, 48)`` in CALQ
 order and returns one number per wafer, shape ``(n,)``. As in the reference
 (``sensor-data-compression/utils/metrics.py`` of ``fastmachinelearning/fastml-science``), the number is
--1 where the row of ``x`` sums to zero, else -0.5 where the row of ``y`` does; `zero_fraction` alone has
-no special values. All raise `codesign.errors.DataError` for shapes that do not fit and for negative or
-non-finite charges.
+-1 where the row of ``x`` sums to zero, else -0.5 where the row of ``y`` does; `zero_fraction` and
+`energy_response` have no such values. All raise `codesign.errors.DataError` for shapes that do not fit and
+for negative or non-finite charges.
 """
 
 from typing import Final
@@ -16,7 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from codesign.metrics.pairs import score_filled_rows, score_rows, shares
 from codesign.metrics.trigger_cells import POSITIONS
 
-__all__ = ["cross_correlation", "mean_shift", "rms_difference", "sum_of_squared_differences", "zero_fraction"]
+__all__ = [
+    "absolute_rms_difference",
+    "cross_correlation",
+    "energy_response",
+    "mean_shift",
+    "rms_difference",
+    "sum_of_squared_differences",
+    "zero_fraction",
+]
 
 _STANDARDISED: Final = POSITIONS / POSITIONS.std(axis=0)
 
@@ -40,6 +48,15 @@ def rms_difference(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
 
     def score(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         return _spread(shares(x)) - _spread(shares(y))
+
+    return score_filled_rows(score, x, y)
+
+
+def absolute_rms_difference(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """Modulus of `rms_difference`, the special values kept (published as abs dRMS)."""
+
+    def score(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.abs(_spread(shares(x)) - _spread(shares(y)))
 
     return score_filled_rows(score, x, y)
 
@@ -75,6 +92,22 @@ def zero_fraction(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
 
     def score(_: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.logical_not(y.any(axis=1)).astype(np.float64)
+
+    return score_rows(score, x, y)
+
+
+def energy_response(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """Charge that is gained or lost, over the charge of the input: -1 where all is lost, 0 where none is.
+
+    Its standard deviation over wafers is the energy resolution. Of an empty input it is 0 where the output is
+    empty too, else 1.
+    """
+
+    def score(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        before, after = x.sum(axis=1), y.sum(axis=1)
+        filled = before > 0
+        ratio = after / np.where(filled, before, 1.0)
+        return np.asarray(np.where(filled, ratio - 1.0, after > 0), dtype=np.float64)
 
     return score_rows(score, x, y)
 

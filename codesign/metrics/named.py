@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codesign.metrics.detector import (
+    absolute_rms_difference,
     cross_correlation,
+    energy_response,
     mean_shift,
     rms_difference,
     sum_of_squared_differences,
@@ -44,8 +46,10 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
         "emd": Metric(emd, _CELLS),
         "d_mean": Metric(mean_shift, _CELLS),
         "d_rms": Metric(rms_difference, _NONE),
+        "abs_d_rms": Metric(absolute_rms_difference, _NONE),
         "cross_correlation": Metric(cross_correlation, _NONE),
         "ssd": Metric(sum_of_squared_differences, _NONE),
+        "energy_response": Metric(energy_response, _NONE),
         "zero_fraction": Metric(zero_fraction, _NONE),
     }
 )

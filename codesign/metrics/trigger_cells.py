@@ -18,7 +18,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCKS", "CELLS", "DISTANCES", "GROUPS", "GROUP_WEIGHTS", "NEIGHBOURS", "POSITIONS"]
+__all__ = [
+    "BLOCKS",
+    "CELLS",
+    "DISTANCES",
+    "DOCUMENTED_GROUP_WEIGHTS",
+    "GROUPS",
+    "GROUP_WEIGHTS",
+    "NEIGHBOURS",
+    "POSITIONS",
+]
 
 CELLS: Final = 48
 """Trigger cells of a wafer."""
@@ -105,6 +114,11 @@ def _group_weights() -> NDArray[np.float64]:
     return np.concatenate([np.tile(_WEIGHTS_IN_BLOCK, 3), _WEIGHTS_ON_SEAMS])
 
 
+def _documented_weights(groups: NDArray[np.intp]) -> NDArray[np.float64]:
+    """A quarter of the sum, over the cells of a group, of one over the groups that hold the cell."""
+    return np.asarray((1.0 / np.bincount(groups.ravel(), minlength=CELLS))[groups].sum(axis=1) / 4)
+
+
 POSITIONS: Final = _positions()
 """Coordinates of the cells, units of one sensor cell, shape ``(48, 2)``."""
 
@@ -123,9 +137,21 @@ GROUPS: Final = _groups()
 GROUP_WEIGHTS: Final = _group_weights()
 """Weight of each group, without unit, shape ``(36,)``, sum 12.5625.
 
-The weights of the published trainings. The rule documented beside them (a quarter of the sum over the
-four cells of one over the number of groups that hold the cell) gives others in six groups.
+The weights of the published trainings. The rule documented beside them gives others in six groups:
+`DOCUMENTED_GROUP_WEIGHTS`.
 """
 
-for _constant in (POSITIONS, DISTANCES, NEIGHBOURS, BLOCKS, GROUPS, GROUP_WEIGHTS):
+DOCUMENTED_GROUP_WEIGHTS: Final = _documented_weights(GROUPS)
+"""Weight of each group by the documented rule: a quarter of the sum over its cells of one over the number of
+groups that hold the cell; shape ``(36,)``, sum 12."""
+
+for _constant in (
+    POSITIONS,
+    DISTANCES,
+    NEIGHBOURS,
+    BLOCKS,
+    GROUPS,
+    GROUP_WEIGHTS,
+    DOCUMENTED_GROUP_WEIGHTS,
+):
     _constant.setflags(write=False)

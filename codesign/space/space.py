@@ -46,8 +46,10 @@ def share_error(share: float, draws: int) -> float:
 class SpaceDefinition(Protocol):
     """What a module of ``search_spaces`` offers, or any object like one.
 
-    Optional beside: ``BASELINE`` (a mapping of parameter values to compare with) and
-    ``workload(codes) -> Workload`` (the arrays that price many candidates at once).
+    Optional beside: ``BASELINE`` (a mapping of parameter values to compare with),
+    ``workload(codes) -> Workload`` (the arrays that price many candidates at once), and
+    ``recipe(candidate) -> Mapping`` (fields of the recipe that a candidate is trained with in place of the
+    study's: learning rate, batch, loss).
     """
 
     @property
@@ -66,7 +68,7 @@ class Definition:
     ----------
     SPACE, build
         As of a module.
-    BASELINE, workload
+    BASELINE, workload, recipe
         As of a module; None where there is none.
     """
 
@@ -74,6 +76,7 @@ class Definition:
     build: Callable[[Candidate], Network]
     BASELINE: Mapping[str, Value] | None = None
     workload: Callable[[Codes], Any] | None = None
+    recipe: Callable[[Candidate], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

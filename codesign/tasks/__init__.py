@@ -46,12 +46,16 @@ class Task(Protocol):
 
     Optional beside: ``constant() -> dict[str, Summary]``, the scores of an answer that is the same for every
     sample; tables then say how many designs are near it.
+    ``references() -> Mapping[str, Mapping[str, float]]``: what does the task's work without a network, by
+    name, and its scores; fronts are shown beside it.
     """
 
     name: ClassVar[str]
     """Name of the task."""
-    loss: ClassVar[str]
-    """Name of the training loss, in ``codesign.training.losses``."""
+
+    @property
+    def loss(self) -> str:
+        """Name of the training loss, in ``codesign.training.losses``, where the recipe names no other."""
 
     @property
     def metrics(self) -> Mapping[str, str]:

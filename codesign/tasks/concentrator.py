@@ -3,8 +3,8 @@
 Each maps charges to the charges that arrive behind the link, and says how many bits a wafer takes there.
 :data:`ALGORITHMS` lists them for 2 to 5 links, to be scored beside an autoencoder of equal bits.
 
-Sources: selections and sums as in ``train.py`` of ``kakwok/Ecoder``; formats of the words as in ``ASICBlocks``
-of ``dnoonan08/ECONT_Emulator`` (facts only). The headers of the words, the same for all, are left out.
+Sources: selections and sums as in ``train.py`` of ``kakwok/Ecoder``; words as in ``ASICBlocks`` of
+``dnoonan08/ECONT_Emulator`` (facts only). The headers of the words, the same for all, are left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ __all__ = [
     "CELLS_KEPT",
     "FOURS",
     "LATENT_BITS",
+    "SUM_CODE",
     "Algorithm",
     "Received",
     "autoencoder_bits",
@@ -45,11 +46,13 @@ CELLS_KEPT: Final[Mapping[int, int]] = MappingProxyType({2: 4, 3: 6, 4: 9, 5: 14
 LATENT_BITS: Final[Mapping[int, int]] = MappingProxyType({2: 3, 3: 5, 4: 7, 5: 9})
 """Bits of each of the 16 values of the autoencoder, by links."""
 
+SUM_CODE: Final = (5, 4)
+"""Exponent and mantissa bits of the sum of a block, and of the module's beside the autoencoder."""
+
 THRESHOLDS_MIP: Final = (1.35, 2.0)
 LATENT_UNITS: Final = 16
 _CHARGE: Final = (4, 3)  # exponent and mantissa bits of the charge of a trigger cell, and of a sum of four
 _SUM: Final = (5, 3)  # of the sum beside a selection
-_BLOCK_SUM: Final = (5, 4)  # of the sum of a block, and of the module's beside the autoencoder
 _ADDRESS: Final = 6
 
 
@@ -191,7 +194,7 @@ def super_trigger_cells(
     _require_cells(calq)
     if size not in (4, 16):
         raise ConfigError(f"a super trigger cell has 4 or 16 trigger cells, got {size}")
-    groups, code, place = (FOURS, _CHARGE, 2) if size == 4 else (BLOCKS, _BLOCK_SUM, 4)
+    groups, code, place = (FOURS, _CHARGE, 2) if size == 4 else (BLOCKS, SUM_CODE, 4)
     members = calq[:, groups].astype(np.int64)  # (n, groups, size)
     sums = _arrived(members.sum(axis=2), code, coded)
     sent = np.zeros(members.shape)
@@ -226,7 +229,7 @@ def autoencoder_bits(links: int) -> int:
         raise ConfigError(
             f"the chip reads a module out by {', '.join(map(str, LATENT_BITS))} links, got {links}"
         )
-    return LATENT_UNITS * LATENT_BITS[links] + sum(_BLOCK_SUM)
+    return LATENT_UNITS * LATENT_BITS[links] + sum(SUM_CODE)
 
 
 def _arrived(charges: Charges, code: tuple[int, int], coded: bool) -> NDArray[np.float64]:

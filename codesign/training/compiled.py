@@ -20,7 +20,14 @@ from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 from codesign.half_up import half_lsb, require_even_ties
 from codesign.metrics.earth_mover import ground_metric
-from codesign.metrics.trigger_cells import BLOCKS, CELLS, DISTANCES, GROUP_WEIGHTS, GROUPS
+from codesign.metrics.trigger_cells import (
+    BLOCKS,
+    CELLS,
+    DISTANCES,
+    DOCUMENTED_GROUP_WEIGHTS,
+    GROUP_WEIGHTS,
+    GROUPS,
+)
 from codesign.network import (
     Conv,
     ConvTranspose,
@@ -272,12 +279,13 @@ class CompiledNetwork:
             return self._transport(index)
         members: list[NDArray[np.intp]] = [np.array([cell]) for cell in range(outputs)]
         weight = np.full(outputs, 1 / outputs)
-        if name == "telescoping":
+        if name.startswith("telescoping"):
             if outputs != CELLS:
                 raise ConfigError(f"the telescoping loss compares {CELLS} cells, got {outputs} outputs")
             members += [*GROUPS, *BLOCKS]
             blocks = np.full(len(BLOCKS), 1 / len(BLOCKS))
-            weight = np.concatenate([4 * weight, 2 / len(GROUPS) * GROUP_WEIGHTS, blocks])
+            groups = GROUP_WEIGHTS if name == "telescoping" else DOCUMENTED_GROUP_WEIGHTS
+            weight = np.concatenate([4 * weight, 2 / len(GROUPS) * groups, blocks])
         return _Loss(
             kind=_SQUARES if name == "mse" else _LARGER_SQUARES,
             outputs=outputs,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from codesign import native
 from codesign.errors import ConfigError, MissingToolError
-from codesign.training.recipe import COMPILED_LOSSES, Recipe
+from codesign.training.recipe import COMPILED_LOSSES, LOSS_NAMES, Recipe
 
 __all__ = ["with_engine"]
 
@@ -17,8 +17,10 @@ def with_engine(recipe: Recipe, loss: str) -> tuple[Recipe, str]:
     MissingToolError
         If the recipe names the compiled engine, and its kernels were not built.
     ConfigError
-        If the recipe names the compiled engine, and it lacks the loss.
+        For an unknown loss, or if the recipe names the compiled engine and it lacks the loss.
     """
+    if loss not in LOSS_NAMES:
+        raise ConfigError(f"loss is one of {', '.join(LOSS_NAMES)}, got {loss!r}")
     lacks = f"the compiled engine has the losses {', '.join(COMPILED_LOSSES)}, not {loss!r}"
     absent = "" if native.available() else native.absence()
     why = absent or ("" if loss in COMPILED_LOSSES else lacks)

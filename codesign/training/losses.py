@@ -11,16 +11,37 @@ from torch import Tensor
 
 from codesign.errors import ConfigError
 from codesign.metrics import emd_gradient
-from codesign.metrics.trigger_cells import BLOCKS, CELLS, GROUP_WEIGHTS, GROUPS
+from codesign.metrics.trigger_cells import (
+    BLOCKS,
+    CELLS,
+    DISTANCES,
+    DOCUMENTED_GROUP_WEIGHTS,
+    GROUP_WEIGHTS,
+    GROUPS,
+)
 
-__all__ = ["LOSSES", "Loss", "emd", "loss_named", "mse", "telescoping", "weighted_mse"]
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "emd",
+    "loss_named",
+    "mse",
+    "sinkhorn",
+    "telescoping",
+    "telescoping_documented",
+    "weighted_mse",
+]
+
+SINKHORN_LENGTH = 0.5
+SINKHORN_ROUNDS = 200
+SINKHORN_TOLERANCE = 1e-6
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Prediction and target, shapes ``(n, k)``, and weights of the samples, ``(n,)`` or None, to a scalar."""
 
 
 @cache
-def _telescope(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+def _telescope(documented: bool, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Matrix from cells to sums, shape ``(48, 87)``, and the weight of each sum, shape ``(87,)``.
 
     Columns are the 48 cells, the 36 groups of four and the 3 blocks.
@@ -32,7 +53,7 @@ def _telescope(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor
     weights = np.concatenate(
         [
             np.full(CELLS, 4 / CELLS),
-            2 / len(GROUPS) * GROUP_WEIGHTS,
+            2 / len(GROUPS) * (DOCUMENTED_GROUP_WEIGHTS if documented else GROUP_WEIGHTS),
             np.full(len(BLOCKS), 1 / len(BLOCKS)),
         ]
     )
@@ -62,7 +83,16 @@ def telescoping(prediction: Tensor, target: Tensor, weights: Tensor | None = Non
     loss
         Scalar.
     """
-    sums, shares = _telescope(prediction.dtype, prediction.device)
+    return _telescoped(prediction, target, weights, documented=False)
+
+
+def telescoping_documented(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Telescoping loss with the weights of the documented rule, where the published code has others."""
+    return _telescoped(prediction, target, weights, documented=True)
+
+
+def _telescoped(prediction: Tensor, target: Tensor, weights: Tensor | None, *, documented: bool) -> Tensor:
+    sums, shares = _telescope(documented, prediction.dtype, prediction.device)
     expected = target @ sums
     excess = torch.addmm(expected, prediction, sums, beta=-1)
     return _mean(torch.mv(excess * excess * (expected + excess.relu()), shares), weights)
@@ -129,8 +159,82 @@ class _EarthMover(torch.autograd.Function):
         return outputs[0][:, None] * gradient, None
 
 
+def sinkhorn(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    r"""Earth Mover's Distance smoothed by entropy, in units of one sensor cell.
+
+    The rows, normalised to sum 1, are transported at the least cost
+    :math:`\langle \gamma, D \rangle + \epsilon\, \mathrm{KL}(\gamma \| p q^T)` with
+    :math:`\epsilon` of half a sensor cell, as in the study. Scaling of the potentials (Cuturi, *Sinkhorn
+    distances*, NeurIPS 2013, in logarithms); the gradient is the potential at the end. A row without charge
+    counts 0.
+
+    Parameters
+    ----------
+    prediction, target
+        Shape ``(n, 48)``, charge of each trigger cell in CALQ order, any unit, not negative.
+    weights
+        Shape ``(n,)``: what the distance of each sample is multiplied by; None: 1.
+
+    Returns
+    -------
+    loss
+        Scalar.
+    """
+    work: Tensor = _Sinkhorn.apply(prediction, target)  # type: ignore[no-untyped-call]
+    return _mean(work, weights)
+
+
+class _Sinkhorn(torch.autograd.Function):
+    """Keep the potential of the prediction, which is the gradient with regard to its shares."""
+
+    @staticmethod
+    def forward(ctx: Any, prediction: Tensor, target: Tensor) -> Tensor:
+        """Smoothed distance of each row."""
+        y, x = prediction.detach().double(), target.detach().double()
+        total = y.sum(dim=1, keepdim=True)
+        filled = (total > 0) & (x.sum(dim=1, keepdim=True) > 0)
+        p, q = y / total.where(filled, torch.ones_like(total)), x / x.sum(dim=1, keepdim=True)
+        p, q = (rows.where(filled, torch.full_like(rows, 1 / rows.shape[1])) for rows in (p, q))
+        f, g = _potentials(p.log(), q.log())
+        work = ((p * f).sum(dim=1) + (q * g).sum(dim=1)) * filled[:, 0]
+        slope = (f - (p * f).sum(dim=1, keepdim=True)) / total.where(filled, torch.ones_like(total))
+        ctx.save_for_backward((slope * filled).to(prediction))
+        return work.to(prediction)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None]:
+        """Scale the gradient that was kept."""
+        (gradient,) = ctx.saved_tensors
+        return outputs[0][:, None] * gradient, None
+
+
+def _potentials(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    """Potentials of both sides, each ``(n, 48)``, after rounds of scaling."""
+    distances = torch.tensor(DISTANCES).to(log_p)
+    g = torch.zeros_like(log_q)
+    for _ in range(SINKHORN_ROUNDS):
+        f = -SINKHORN_LENGTH * torch.logsumexp(
+            log_q[:, None, :] + (g[:, None, :] - distances) / SINKHORN_LENGTH, dim=2
+        )
+        before, g = (
+            g,
+            -SINKHORN_LENGTH
+            * torch.logsumexp(log_p[:, None, :] + (f[:, None, :] - distances) / SINKHORN_LENGTH, dim=2),
+        )
+        if float((g - before).abs().max()) < SINKHORN_TOLERANCE:
+            break
+    return f, g
+
+
 LOSSES: Mapping[str, Loss] = MappingProxyType(
-    {"telescoping": telescoping, "mse": mse, "weighted_mse": weighted_mse, "emd": emd}
+    {
+        "telescoping": telescoping,
+        "telescoping_documented": telescoping_documented,
+        "mse": mse,
+        "weighted_mse": weighted_mse,
+        "sinkhorn": sinkhorn,
+        "emd": emd,
+    }
 )
 
 

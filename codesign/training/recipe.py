@@ -7,7 +7,15 @@ from typing import Any, Final, Literal, Self, get_args
 
 from codesign.errors import ConfigError
 
-__all__ = ["ADAM_BETAS", "ADAM_EPSILON", "COMPILED_LOSSES", "QUICK_OUTPUT_BIAS", "Engine", "Recipe"]
+__all__ = [
+    "ADAM_BETAS",
+    "ADAM_EPSILON",
+    "COMPILED_LOSSES",
+    "LOSS_NAMES",
+    "QUICK_OUTPUT_BIAS",
+    "Engine",
+    "Recipe",
+]
 
 Schedule = Literal["constant", "cosine"]
 Engine = Literal["torch", "native"]
@@ -21,8 +29,11 @@ ADAM_EPSILON: Final = 1e-7
 QUICK_OUTPUT_BIAS: Final = math.log(1 / 31)
 """logit(1/32): 48 outputs that start at 1/32 sum to 1.5, the middle of the targets' sums, 1 to 2."""
 
-COMPILED_LOSSES: Final = ("telescoping", "mse", "weighted_mse", "emd")
+COMPILED_LOSSES: Final = ("telescoping", "telescoping_documented", "mse", "weighted_mse", "emd")
 """Losses of ``codesign.training.losses`` that the compiled engine has."""
+
+LOSS_NAMES: Final = (*COMPILED_LOSSES, "sinkhorn")
+"""Every loss of ``codesign.training.losses``."""
 
 _CHECKS_PER_RUN: Final = 20
 
@@ -57,6 +68,8 @@ class Recipe:
         What computes: ``native``, the compiled engine, or ``torch``. None: the compiled engine if its
         kernels were built and it has the loss, else torch. Either starts from the same weights and sees
         the same batches; their sums are rounded in another order.
+    loss
+        One of ``LOSS_NAMES``; None: the task's.
 
     Raises
     ------
@@ -78,6 +91,7 @@ class Recipe:
     validate_every: int | None = None
     validation_samples: int | None = None
     engine: Engine | None = None
+    loss: str | None = None
 
     def __post_init__(self) -> None:
         """Reject counts below 1, and rates and biases that are not usable numbers."""
@@ -97,6 +111,8 @@ class Recipe:
             raise ConfigError(f"recipe: schedule is one of {get_args(Schedule)}, got {self.schedule!r}")
         if self.engine is not None and self.engine not in get_args(Engine):
             raise ConfigError(f"recipe: engine is one of {get_args(Engine)}, got {self.engine!r}")
+        if self.loss is not None and self.loss not in LOSS_NAMES:
+            raise ConfigError(f"recipe: loss is one of {', '.join(LOSS_NAMES)}, got {self.loss!r}")
 
     @classmethod
     def quick(cls, steps: int = 2_000, **changes: Any) -> Self:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from codesign.metrics import (
     METRICS,
+    absolute_rms_difference,
     cross_correlation,
+    energy_response,
     mean_shift,
     rms_difference,
     sum_of_squared_differences,
@@ -86,3 +88,18 @@ def test_zero_fraction_is_the_mean_of_empty_outputs() -> None:
     y = np.eye(CELLS)[:4] * [[0], [1], [0], [1e-9]]
     np.testing.assert_array_equal(zero_fraction(np.ones((4, CELLS)), y), [1, 0, 1, 0])
     np.testing.assert_array_equal(zero_fraction(np.zeros((4, CELLS)), y), [1, 0, 1, 0])
+
+
+def test_energy_response_is_the_share_gained_or_lost() -> None:
+    x = np.random.default_rng(0).exponential(size=(4, 48))
+    y = x * np.array([1.0, 0.5, 0.0, 2.0])[:, None]
+    np.testing.assert_allclose(energy_response(x, y), [0.0, -0.5, -1.0, 1.0], atol=1e-12)
+    one_of_two = np.eye(48)[[0, 1]] * [[0], [1]]
+    np.testing.assert_array_equal(energy_response(np.zeros((2, 48)), one_of_two), [0, 1])
+
+
+def test_the_absolute_difference_of_spreads_is_the_modulus() -> None:
+    x, y = np.random.default_rng(1).exponential(size=(2, 20, 48))
+    np.testing.assert_array_equal(absolute_rms_difference(x, y), np.abs(rms_difference(x, y)))
+    y[0] = 0
+    assert absolute_rms_difference(x, y)[0] == -0.5

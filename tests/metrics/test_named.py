@@ -11,8 +11,10 @@ def test_published_names_stand_for_the_functions() -> None:
         "emd": metrics.emd,
         "d_mean": metrics.mean_shift,
         "d_rms": metrics.rms_difference,
+        "abs_d_rms": metrics.absolute_rms_difference,
         "cross_correlation": metrics.cross_correlation,
         "ssd": metrics.sum_of_squared_differences,
+        "energy_response": metrics.energy_response,
         "zero_fraction": metrics.zero_fraction,
     }
 

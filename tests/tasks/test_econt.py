@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from codesign.tasks.econt import EcontTask, generate, score
+from codesign.errors import ConfigError, DataError
+from codesign.metrics import emd
+from codesign.network import Network
+from codesign.tasks.concentrator import best_choice
+from codesign.tasks.econt import UNITS, EcontTask, generate, score
 from search_spaces import econt_float
 
 
@@ -35,7 +39,7 @@ def test_samples_are_what_the_study_defines(task: EcontTask) -> None:
     assert ((task.validation.targets.sum(axis=1) >= 1) & (task.validation.targets.sum(axis=1) < 2)).all()
 
 
-def test_the_score_does_not_depend_on_the_scale_of_the_output(task: EcontTask) -> None:
+def random_network() -> Network:
     network = econt_float.build(econt_float.SPACE.candidate(econt_float.BASELINE))
     rng = np.random.default_rng(0)
     weights = {
@@ -43,7 +47,56 @@ def test_the_score_does_not_depend_on_the_scale_of_the_output(task: EcontTask) -
         for layer, before in zip(network.layers, network.shapes, strict=False)
         for role, shape in layer.weight_shapes(before).items()
     }
-    scores = score(network.with_weights(weights), task.wafers)
-    assert set(scores) == set(EcontTask.metrics)
+    return network.with_weights(weights)
+
+
+def test_every_metric_is_scored_on_every_wafer(task: EcontTask) -> None:
+    scores = score(random_network(), task.wafers)
+    assert set(scores) == set(UNITS)
     assert scores["emd"].n == len(task.wafers)
     assert scores["zero_fraction"].mean == 0
+
+
+def test_the_energy_is_that_of_a_sum_in_nine_bits(task: EcontTask) -> None:
+    response = score(random_network(), task.wafers)["energy_response"]
+    assert abs(response.mean) < 0.01
+    assert 0 < response.std < 1 / 32
+
+
+def test_a_hybrid_sends_quiet_wafers_by_best_choice_and_busy_ones_by_the_network() -> None:
+    wafers = generate(1500, seed=3)
+    task = EcontTask(wafers, busy_from=6)
+    held = wafers.take(slice(0, 300))
+    busy = held.occupancy_1mip >= 6
+    network = random_network()
+    found = task.score(network)
+    selected = emd(held.calq, best_choice(held.calq, 14).calq)[~busy].sum()
+    assert found["emd_busy"].n == busy.sum()
+    whole = (selected + found["emd_busy"].mean * busy.sum()) / len(held)
+    assert found["emd_hybrid"].mean == pytest.approx(whole)
+    assert set(found) == set(task.metrics)
+    assert found["emd"] == EcontTask(wafers).score(network)["emd"]
+
+
+def test_networks_may_be_fitted_to_busy_wafers_alone() -> None:
+    wafers = generate(1500, seed=3)
+    task = EcontTask(wafers, busy_from=6, busy_only=True)
+    busy = wafers.occupancy_1mip >= 6
+    assert (len(task.validation), len(task.training)) == (busy[:300].sum(), busy[300:].sum())
+    assert task.score(random_network())["emd"].n == 300
+    assert task.describe() != EcontTask(wafers).describe()
+
+
+def test_what_needs_no_network_is_a_reference_of_about_as_many_bits(task: EcontTask) -> None:
+    names = set(task.references())
+    assert {"best choice 14", "super trigger cells 4"} < names
+    assert not names & {"repeater", "best choice 9", "threshold 2 MIP"}
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ConfigError, match="links"):
+        EcontTask.from_options(wafers=100, links=6)
+    with pytest.raises(ConfigError, match="busy_only needs busy_from"):
+        EcontTask.from_options(wafers=100, busy_only=True)
+    with pytest.raises(DataError, match="lower busy_from"):
+        EcontTask(generate(100, seed=0), busy_from=48)

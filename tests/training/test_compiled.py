@@ -180,7 +180,9 @@ def test_a_fit_minimises_the_weighted_loss(engine):
 
 
 def test_a_loss_it_lacks_is_named():
-    with pytest.raises(ConfigError, match="telescoping, mse, weighted_mse, emd; got 'huber'"):
+    with pytest.raises(
+        ConfigError, match="telescoping, telescoping_documented, mse, weighted_mse, emd; got 'huber'"
+    ):
         CompiledNetwork(networks("float", 1)[0], loss="huber", output_index=FLAT_8X8)
 
 

@@ -7,7 +7,18 @@ import torch
 from codesign import metrics
 from codesign.errors import ConfigError, DataError
 from codesign.metrics.telescoping import telescoping_loss
-from codesign.training.losses import LOSSES, emd, loss_named, telescoping, weighted_mse
+from codesign.metrics.trigger_cells import DISTANCES, DOCUMENTED_GROUP_WEIGHTS
+from codesign.training import losses
+from codesign.training.losses import (
+    LOSSES,
+    emd,
+    loss_named,
+    sinkhorn,
+    telescoping,
+    telescoping_documented,
+    weighted_mse,
+)
+from codesign.training.recipe import LOSS_NAMES
 
 
 def test_telescoping_equals_the_reference_on_each_row() -> None:
@@ -33,7 +44,8 @@ def test_telescoping_equals_the_published_code(reference_data: Path) -> None:
     assert rows == pytest.approx(golden["telescope_random"], rel=1e-4)
 
 
-def test_gradients_are_those_of_the_formula() -> None:
+def test_gradients_are_those_of_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "SINKHORN_TOLERANCE", 1e-12)
     generator = torch.Generator().manual_seed(0)
     prediction, target = torch.rand(2, 3, 48, dtype=torch.float64, generator=generator)
     for loss in LOSSES.values():
@@ -50,7 +62,7 @@ def test_the_maximum_is_differentiated() -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    known = r"\['emd', 'mse', 'telescoping', 'weighted_mse'\]"
+    known = r"\['emd', 'mse', 'sinkhorn', 'telescoping', 'telescoping_documented', 'weighted_mse'\]"
     with pytest.raises(ConfigError, match=rf"loss is one of {known}, got 'emx'"):
         loss_named("emx")
 
@@ -99,3 +111,56 @@ def test_emd_shows_a_diverged_prediction_and_refuses_a_negative_one() -> None:
     prediction[1, 3] = -1
     with pytest.raises(DataError, match="must be finite and not negative"):
         emd(prediction, target)
+
+
+def test_every_loss_has_a_name_that_recipes_know() -> None:
+    assert set(LOSSES) == set(LOSS_NAMES)
+
+
+def test_the_documented_weights_differ_in_six_groups() -> None:
+    assert DOCUMENTED_GROUP_WEIGHTS.sum() == pytest.approx(12)
+    differ = metrics.trigger_cells.GROUP_WEIGHTS - DOCUMENTED_GROUP_WEIGHTS
+    assert sorted(np.round(differ[np.abs(differ) > 1e-9], 6)) == pytest.approx([1 / 16] * 3 + [1 / 8] * 3)
+    target, prediction = torch.rand(2, 4, 48, dtype=torch.float64)
+    assert float(telescoping_documented(prediction, target)) < float(telescoping(prediction, target))
+
+
+def test_sinkhorn_tends_to_the_exact_distance_as_the_smoothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    target, prediction = np.random.default_rng(0).exponential(size=(2, 5, 48))
+    exact = metrics.emd(target, prediction)
+    gaps = []
+    for length in (1.0, 0.25, 0.06):
+        monkeypatch.setattr(losses, "SINKHORN_LENGTH", length)
+        monkeypatch.setattr(losses, "SINKHORN_ROUNDS", 3000)
+        rows = [
+            float(sinkhorn(torch.from_numpy(p)[None], torch.from_numpy(t)[None]))
+            for p, t in zip(prediction, target, strict=True)
+        ]
+        assert (np.array(rows) >= exact - 1e-6).all()
+        gaps.append(float(np.mean(rows - exact)))
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert gaps[2] < 0.2 * gaps[0]
+
+
+def test_sinkhorn_equals_an_independent_solver() -> None:
+    ot = pytest.importorskip("ot")
+    target, prediction = np.random.default_rng(1).exponential(size=(2, 3, 48))
+    for t, p in zip(
+        target / target.sum(1, keepdims=True), prediction / prediction.sum(1, keepdims=True), strict=True
+    ):
+        plan = ot.sinkhorn(p, t, DISTANCES, losses.SINKHORN_LENGTH, stopThr=1e-10, numItermax=10_000)
+        entropy = (plan * np.log(plan / np.outer(p, t))).sum()
+        expected = (plan * DISTANCES).sum() + losses.SINKHORN_LENGTH * entropy
+        found = float(sinkhorn(torch.from_numpy(p)[None], torch.from_numpy(t)[None]))
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_sinkhorn_of_rows_without_charge_is_zero_and_flat() -> None:
+    rows = torch.rand(2, 48, dtype=torch.float64)
+    rows[0] = 0
+    rows.requires_grad_()
+    loss = sinkhorn(rows, torch.rand(2, 48, dtype=torch.float64))
+    loss.backward()
+    assert rows.grad is not None
+    assert not rows.grad[0].any()
+    assert rows.grad[1].any()
