@@ -27,13 +27,13 @@ from codesign.tasks.concentrator import (
     short_float,
 )
 from codesign.tasks.generator import generate
+from codesign.tasks.layouts import LAYOUTS, Layout, layout_of
 from codesign.tasks.trigger_cell_csv import read_trigger_cells
-from codesign.tasks.wafers import FLAT_8X8, MIP_T, Wafers, split
+from codesign.tasks.wafers import MIP_T, Wafers, split
 
 __all__ = ["UNITS", "EcontTask", "generate", "load", "score"]
 
 DEFAULT_WAFERS: Final = 100_000
-IMAGE: Final = (8, 8, 1)
 UNITS: Final[Mapping[str, str]] = MappingProxyType(
     {**{name: metric.unit for name, metric in METRICS.items()}, "telescoping_loss": "1"}
 )
@@ -57,7 +57,7 @@ def score(network: Network, wafers: Wafers) -> dict[str, Summary]:
     Parameters
     ----------
     network
-        Fitted; takes images of shape ``(8, 8, 1)`` and gives 64 outputs in the same layout.
+        Fitted; takes images of a layout of ``codesign.tasks.layouts`` and gives outputs in the same.
     wafers
         At least one.
 
@@ -71,12 +71,8 @@ def score(network: Network, wafers: Wafers) -> dict[str, Summary]:
 
 def _decoded(network: Network, wafers: Wafers) -> NDArray[np.float64]:
     """Outputs of an autoencoder, ``(n, 48)`` in CALQ order."""
-    if network.input_shape != IMAGE or np.prod(network.output_shape) != 64:
-        raise DataError(
-            f"an autoencoder of wafers takes {IMAGE} and gives 64 values, this network takes "
-            f"{network.input_shape} and gives {network.output_shape}"
-        )
-    outputs = network.predict(wafers.images[..., None]).reshape(len(wafers), 64)[:, FLAT_8X8]
+    layout = layout_of(network)
+    outputs = layout.cells(network.predict(layout.images(wafers.normalised)).reshape(len(wafers), -1))
     if not np.isfinite(outputs).all():
         raise DataError("the network's outputs are not finite: its weights have diverged; train it again")
     return outputs
@@ -122,6 +118,8 @@ class EcontTask:
         Whether networks are fitted to the busy wafers alone.
     links
         Links of the module, 2 to 5: what best choice may send.
+    layout
+        Name of the images that networks see, of ``codesign.tasks.layouts``.
     """
 
     wafers: Wafers
@@ -131,6 +129,7 @@ class EcontTask:
     busy_from: int | None = None
     busy_only: bool = False
     links: int = 5
+    layout: str = "8x8"
     name: ClassVar[str] = "econt"
     training: Samples = field(init=False, repr=False)
     """Samples to fit on."""
@@ -150,7 +149,7 @@ class EcontTask:
                     f"none of the {len(of)} {name} wafers has {self.busy_from} or more trigger cells above 1 "
                     "MIP_T; lower busy_from or take busier wafers"
                 )
-            object.__setattr__(self, name, _samples(part))
+            object.__setattr__(self, name, _samples(part, LAYOUTS[self.layout]))
         sent = best_choice(parts[1].calq, CELLS_KEPT[self.links]).calq if self.busy_from is not None else None
         selected = np.zeros(0) if sent is None else emd(parts[1].calq, sent)
         object.__setattr__(self, "_best_choice", selected)
@@ -169,6 +168,7 @@ class EcontTask:
         busy_from: int | None = None,
         busy_only: bool = False,
         links: int = 5,
+        layout: str = "8x8",
     ) -> "EcontTask":
         """The task on a file or folder, or on generated wafers.
 
@@ -178,17 +178,19 @@ class EcontTask:
             Trigger-cell CSV, or a folder of them; None: the generator.
         wafers, seed, population
             What the generator makes; of no effect with a path.
-        validation, split_seed, loss, busy_from, busy_only, links
+        validation, split_seed, loss, busy_from, busy_only, links, layout
             See the class.
         """
         if not 0 < validation < 1:
             raise ConfigError(f"data: validation is a share between 0 and 1, got {validation}")
         if links not in CELLS_KEPT:
             raise ConfigError(f"data: links is one of {', '.join(map(str, CELLS_KEPT))}, got {links}")
+        if layout not in LAYOUTS:
+            raise ConfigError(f"data: layout is one of {', '.join(LAYOUTS)}, got {layout!r}")
         if busy_only and busy_from is None:
             raise ConfigError("data: busy_only needs busy_from, from how many trigger cells a wafer is busy")
         data = load(path) if path is not None else generate(wafers, seed=seed, population=population)
-        return cls(data, validation, split_seed, loss, busy_from, busy_only, links)
+        return cls(data, validation, split_seed, loss, busy_from, busy_only, links, layout)
 
     @property
     def metrics(self) -> Mapping[str, str]:
@@ -229,7 +231,13 @@ class EcontTask:
     def describe(self) -> dict[str, Any]:
         """Source, sizes and a digest of the charges; what is not as it is by default."""
         digest = hashlib.sha256(np.ascontiguousarray(self.wafers.calq, dtype=np.int64).tobytes())
-        options = {"loss": "telescoping", "busy_from": None, "busy_only": False, "links": 5}
+        options = {
+            "loss": "telescoping",
+            "busy_from": None,
+            "busy_only": False,
+            "links": 5,
+            "layout": "8x8",
+        }
         return {
             "source": self.wafers.source,
             "training": len(self._parts[0]),
@@ -251,6 +259,6 @@ class EcontTask:
         return _summaries(values)
 
 
-def _samples(wafers: Wafers) -> Samples:
-    inputs: NDArray[np.float32] = wafers.images[..., None].astype(np.float32)
-    return Samples(inputs, wafers.normalised.astype(np.float32), FLAT_8X8)
+def _samples(wafers: Wafers, layout: Layout) -> Samples:
+    normalised: NDArray[np.float32] = wafers.normalised.astype(np.float32)
+    return Samples(layout.images(normalised), normalised, layout.output_index)

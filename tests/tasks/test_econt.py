@@ -93,7 +93,17 @@ def test_what_needs_no_network_is_a_reference_of_about_as_many_bits(task: EcontT
     assert not names & {"repeater", "best choice 9", "threshold 2 MIP"}
 
 
+@pytest.mark.parametrize("layout", ["4x4x3", "6x6x3"])
+def test_other_layouts_show_the_same_wafers(task: EcontTask, layout: str) -> None:
+    other = EcontTask(task.wafers, layout=layout)
+    inputs = other.validation.inputs.reshape(300, -1)
+    assert np.array_equal(inputs[:, other.validation.output_index], task.validation.targets)
+    assert np.array_equal(other.validation.targets, task.validation.targets)
+
+
 def test_options_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ConfigError, match="layout"):
+        EcontTask.from_options(wafers=100, layout="8x8x3")
     with pytest.raises(ConfigError, match="links"):
         EcontTask.from_options(wafers=100, links=6)
     with pytest.raises(ConfigError, match="busy_only needs busy_from"):
