@@ -33,6 +33,7 @@ COMMON = {"name", "type", "value_type", "is_fidelity", "is_task", "target_value"
 TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 MOST_VALUES = 32_767
 TOLERANCE = 1e-8
+TOLD = 4
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 RELATION = re.compile("(<=|>=|==)")
@@ -158,8 +159,8 @@ def from_ax(
                 )
             if conditions[child]:
                 raise SpaceError(
-                    f"{child!r} depends on {conditions[child][0][0]!r} or on {each['name']!r}; a parameter may "
-                    "depend on one: give it two names"
+                    f"{child!r} depends on {conditions[child][0][0]!r} or on {each['name']!r}; "
+                    "a parameter may depend on one: give it two names"
                 )
             conditions[child].append((str(each["name"]), values))
     for layer in layers:
@@ -298,7 +299,7 @@ def to_ax(space: SearchSpace, *, relaxed: bool = False) -> tuple[list[dict[str, 
     Raises
     ------
     SpaceError
-        For what Ax cannot say, all of it in one message.
+        For what Ax cannot say.
 
     Examples
     --------
@@ -324,9 +325,11 @@ def to_ax(space: SearchSpace, *, relaxed: bool = False) -> tuple[list[dict[str, 
     unsaid += [each.reason for each in space.constraints if not isinstance(each.predicate, LinearConstraint)]
     unsaid += ["the space lists its designs"] if space.only is not None else []
     if unsaid and not relaxed:
+        told = list(dict.fromkeys(unsaid))
+        more = f"; and {len(told) - TOLD} more" if len(told) > TOLD else ""
         raise SpaceError(
-            f"Ax cannot say of space {space.name!r}: {'; '.join(dict.fromkeys(unsaid))}; relaxed=True leaves "
-            "it out"
+            f"Ax cannot say of space {space.name!r}: {'; '.join(told[:TOLD])}{more}; "
+            "relaxed=True leaves it out"
         )
     dependents: dict[str, dict[Value, list[str]]] = {}
     for child, (name, (value,)) in parent_of.items():
