@@ -335,10 +335,10 @@ def _dry_run(config: "StudyConfig", as_json: bool) -> None:
 
     import numpy as np
 
-    from codesign import catalogue
-    from codesign.cli.view import print_survey
+    from codesign.cli.view import print_survey, waiting
 
-    setup = config.setup(task=catalogue.load("tasks", config.task))
+    with waiting("Loading data"):
+        setup = config.setup()
     problem, rng = setup.problem, np.random.default_rng(config.seed)
     problem.check_budgets(rng)
     names = dict.fromkeys([goal.name for goal in (*problem.known_objectives, *problem.limits)])

@@ -255,6 +255,7 @@ def print_front(study: Study) -> None:
         hypervolume = _number(front.hypervolume)
         console.print(f"Hypervolume {hypervolume} to the reference point {corner}.", markup=False)
     _print_constant(console, study)
+    _print_without_network(console, study)
     console.print(
         f"Costs: {study.meta['model']} on {study.meta['device']['technology']} at "
         f"{study.meta['device']['clock_mhz']:g} MHz, predicted. Training: {_recipe(study)}.",
@@ -289,6 +290,21 @@ def _print_constant(console: Console, study: Study) -> None:
     console.print(f"{text}.", markup=False)
 
 
+def _print_without_network(console: Console, study: Study) -> None:
+    """What scores without a network, and what that costs is not known: best first."""
+    goal = study.objectives[0]
+    found = [
+        (each.values[goal.name], each.name)
+        for each in study.references
+        if goal.name in each.values and not COST_UNITS.keys() & each.values.keys()
+    ]
+    if found:
+        listed = "; ".join(
+            f"{name} {_number(value)}" for value, name in sorted(found, reverse=goal.sense == "max")
+        )
+        console.print(f"Without a network, {goal.name}: {listed}.", markup=False)
+
+
 def _front_table(study: Study, narrow: bool) -> Table:
     front, baseline, units = study.front(), study.baseline, study.units
     goals = [goal.name for goal in front.objectives]
@@ -314,6 +330,8 @@ def _front_table(study: Study, narrow: bool) -> Table:
         row = {"number": number, "digest": baseline.candidate.digest, **values}
         table.add_row(*_cells(row, names, [], narrow), *["" for _ in compared])
     for reference in study.references:
+        if not COST_UNITS.keys() & reference.values.keys():
+            continue
         row = {"number": "ref", "digest": reference.name, **reference.values}
         table.add_row(*map(escape, _cells(row, names, [], narrow)), *["" for _ in compared])
     return table

@@ -387,19 +387,24 @@ def test_a_quantised_network_from_elsewhere_is_priced_and_stands_beside_the_fron
     for name in (*PREDICTED, "effective_bops"):
         assert there[name] == own[name]
     words = ("reference", copy, out / "encoder.onnx")
-    assert parsed(codesign(*words, "--json")) == [
-        {"name": "encoder", "source": "encoder.onnx", "values": {name: own[name] for name in PREDICTED}}
-    ]
+    *without_network, added = parsed(codesign(*words, "--json"))
+    assert added == {
+        "name": "encoder",
+        "source": "encoder.onnx",
+        "values": {name: own[name] for name in PREDICTED},
+    }
+    assert {"best choice 14", "super trigger cells 4"} < {each["name"] for each in without_network}
     result = codesign(*words, "--value", "emd=1.25", "--name", "theirs")
     assert result.code == 0
     assert "theirs" in result.out
     rows = parsed(codesign("front", copy, "--json"))["references"]
-    assert [row["name"] for row in rows] == ["encoder", "theirs"]
-    assert rows[1]["values"]["emd"] == 1.25
+    assert [row["name"] for row in rows[-2:]] == ["encoder", "theirs"]
+    assert rows[-1]["values"]["emd"] == 1.25
     assert "theirs" in (copy / "front.html").read_text()
     assert codesign(*words, "--value", "emd=1.5", "--name", "theirs").code == 0
     rows = parsed(codesign("front", copy, "--json"))["references"]
-    assert [row["values"].get("emd") for row in rows] == [None, 1.5]
+    assert [row["values"].get("emd") for row in rows[-2:]] == [None, 1.5]
+    assert len(rows) == len(without_network) + 2
 
 
 def test_verify_compares_every_form(made: SimpleNamespace, digest: str, codesign: Call) -> None:
