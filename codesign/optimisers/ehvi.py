@@ -1,6 +1,10 @@
 """Exact expected growth of the hypervolume over the discrete space, with light surrogates: no torch.
 
 Measured objectives are Gaussian processes, known ones exact, designs under way end as is predicted of them.
+Every evaluation is an observation: of a design that is trained in parts each part, with the logarithm of its
+steps as one more coordinate, and of one that is trained again with other seeds each time, so that the noise is
+learnt. Asked for is what a full training gives; what was not trained in full counts as what is predicted of it.
+
 A space of up to ``LISTED`` designs is priced and scored whole; of a larger one random designs, the neighbours
 of the front, and then the neighbours of the best. The hyperparameters follow from the history alone: they are
 fitted when a tenth of the designs is new, from where the fit before ended, so that a study that was resumed
@@ -16,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from codesign.evaluation import Evaluation, latest
-from codesign.optimisers.observed import observed, scored, seen
+from codesign.optimisers.observed import Observations, scored, seen
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.proposing import START, best_row, coordinates, reference_of, start_row
 from codesign.optimisers.surrogates import REFIT, Scale, Surrogates
@@ -28,6 +32,7 @@ __all__ = ["EHVI"]
 LEAST = 2
 LISTED = 100_000
 POOL = 1024
+NO_GAIN = "ehvi: nothing is expected to gain"
 
 FloatArray = NDArray[np.float64]
 
@@ -47,7 +52,7 @@ class _Listed:
         rows = problem.space.enumerate_codes()
         rows = np.ascontiguousarray(rows[problem.feasible(rows)])
         keys = rows.view(f"V{rows.shape[1] * rows.itemsize}").ravel()
-        return cls(problem, rows, keys, coordinates(problem, rows), problem.known_values(rows))
+        return cls(problem, rows, keys, _inputs(problem, rows), problem.known_values(rows))
 
     def new(self, known: set[bytes]) -> NDArray[np.int64]:
         """Numbers of the rows that are not among the known."""
@@ -72,47 +77,49 @@ class EHVI:
     ) -> Proposal | None:
         """The candidate of the largest expected gain; a spread-out one for the first ``START``."""
         known = seen(problem, history, pending)
-        codes, values = observed(problem, history)
-        if len(known) < START or len(codes) < LEAST:
+        told = Observations.of(problem, history)
+        if len(known) < START or told.count < LEAST:
             pool = problem.draw(POOL, rng, known)
             if not len(pool):
                 return None
             before = [*(evaluation.candidate for evaluation in history), *pending]
-            row, origin = start_row(problem, pool, before, known, rng), "start"
+            row = start_row(problem, pool, before, known, rng)
+            origin = "start" if len(known) < START else f"start: fewer than {LEAST} designs have values"
         else:
             with threadpool_limits(1):  # threads of so small matrices wait for each other
-                found = self._search(problem, history, codes, values, pending, known, rng)
+                found = self._search(problem, history, told, pending, known, rng)
             if found is None:
                 return None
-            row, origin = found, self.name
+            row, gain = found
+            origin = self.name if np.isfinite(gain) else NO_GAIN
         return Proposal(problem.space.decode(row[None])[0], origin)
 
     def _search(
         self,
         problem: Problem,
         history: Sequence[Evaluation],
-        codes: Codes,
-        values: FloatArray,
+        told: Observations,
         pending: Sequence[Candidate],
         known: set[bytes],
         rng: np.random.Generator,
-    ) -> Codes | None:
-        """Row of the largest expected gain; None if no row is left."""
+    ) -> tuple[Codes, float] | None:
+        """Row of the largest expected gain, and its logarithm; None if no row is left."""
         space = problem.space
-        scale = Scale.of(values)
-        waiting = space.encode(pending)
-        surrogates = self._surrogates(coordinates(problem, codes), values, len(problem.measured_objectives))
-        front = scale(values)
-        learnt = scored(problem, latest(history))
-        corner = reference_of(problem, learnt, front, scale)
-        if len(waiting):
-            places = coordinates(problem, waiting)
-            surrogates = surrogates.supposing(places)
-            supposed, _ = surrogates.predict(places, problem.known_values(waiting))
+        scale = Scale.of(told.values)
+        inputs = _inputs(problem, told.codes, told.fidelity)
+        surrogates = self._surrogates(inputs, told.values, len(problem.measured_objectives))
+        designs = told.designs()
+        front = _in_full(problem, surrogates, designs, scale)
+        corner = reference_of(problem, scored(problem, latest(history)), front, scale)
+        best = designs.codes[non_dominated(front)]
+        if len(pending):
+            waiting = space.encode(pending)
+            surrogates = surrogates.supposing(_inputs(problem, waiting))
+            supposed, _ = surrogates.predict(_inputs(problem, waiting), problem.known_values(waiting))
             front = np.concatenate([front, supposed])
 
         def score(rows: Codes) -> FloatArray:
-            return surrogates.log_gains(coordinates(problem, rows), problem.known_values(rows), front, corner)
+            return surrogates.log_gains(_inputs(problem, rows), problem.known_values(rows), front, corner)
 
         if space.bound <= LISTED:
             listed = self._list(problem)
@@ -120,13 +127,13 @@ class EHVI:
             if not len(new):
                 return None
             gains = surrogates.log_gains(listed.inputs[new], listed.known[new], front, corner)
-            best: Codes = listed.codes[new[gains.argmax()]]
-            return best
+            return listed.codes[new[gains.argmax()]], float(gains.max())
         pool = problem.draw(POOL, rng, known)
         if not len(pool):
             return None
-        near = [space.neighbour_codes(row) for row in codes[non_dominated(values)]]
-        return best_row(problem, score, np.concatenate([pool, *near]), known)
+        near = [space.neighbour_codes(row) for row in best]
+        row = best_row(problem, score, np.concatenate([pool, *near]), known)
+        return row, float(score(row[None])[0])
 
     def _list(self, problem: Problem) -> _Listed:
         if self._listed is None or self._listed.problem is not problem:
@@ -146,6 +153,25 @@ class EHVI:
                 before = _of_first(size, inputs, values, measured, before)
                 self._fitted = inputs[:size], values[:size], before
         return _of_first(len(inputs), inputs, values, measured, before)
+
+
+def _inputs(problem: Problem, codes: Codes, fidelity: FloatArray | None = None) -> FloatArray:
+    """Coordinates; where designs are trained in parts, the fidelity too, by default of a full training."""
+    places = coordinates(problem, codes)
+    if not problem.steps:
+        return places
+    part = np.zeros(len(codes)) if fidelity is None else fidelity
+    return np.concatenate([places, part[:, None]], axis=1)
+
+
+def _in_full(problem: Problem, surrogates: Surrogates, designs: Observations, scale: Scale) -> FloatArray:
+    """Scaled values ``(n, m)`` of designs: as measured if trained in full, else what is predicted of that."""
+    values = scale(designs.values)
+    part = np.flatnonzero(designs.fidelity < 0)
+    if len(part):
+        codes = designs.codes[part]
+        values[part], _ = surrogates.predict(_inputs(problem, codes), problem.known_values(codes))
+    return values
 
 
 def _sizes(count: int) -> list[int]:

@@ -1,15 +1,16 @@
 """What a history says to an optimiser that keeps nothing between calls."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.evaluation import Evaluation, latest
+from codesign.evaluation import Evaluation
 from codesign.optimisers.problem import Codes, Problem
 from codesign.space import Candidate
 
-__all__ = ["observed", "scored", "seen", "valued"]
+__all__ = ["Observations", "observed", "scored", "seen", "valued"]
 
 FloatArray = NDArray[np.float64]
 
@@ -40,6 +41,53 @@ def valued(problem: Problem, evaluations: Sequence[Evaluation]) -> tuple[Codes, 
     return codes, np.concatenate([measured, exact], axis=1)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations:
+    """Every evaluation that ended well, one a row: parts of trainings and repeated ones each count.
+
+    Parameters
+    ----------
+    codes, values
+        Shapes ``(n, d)`` and ``(n, m)``, as of ``valued``.
+    fidelity
+        Logarithm of the part of a full training, ``(n,)``; 0 of a full one.
+    design
+        Which rows are of one design, ``(n,)``: numbers from 0 by first appearance.
+    """
+
+    codes: Codes
+    values: FloatArray
+    fidelity: FloatArray
+    design: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, problem: Problem, history: Sequence[Evaluation]) -> "Observations":
+        """Those of a history, in its order."""
+        told = scored(problem, history)
+        codes, values = valued(problem, told)
+        numbers: dict[bytes, int] = {}
+        design = [numbers.setdefault(row.tobytes(), len(numbers)) for row in codes]
+        fidelity = np.array([problem.fidelity(each) for each in told], dtype=np.float64)
+        return cls(codes, values, fidelity, np.array(design, dtype=np.int64))
+
+    @property
+    def count(self) -> int:
+        """Number of designs."""
+        return int(self.design.max(initial=-1)) + 1
+
+    def designs(self) -> "Observations":
+        """One row a design: the mean of those that were trained longest."""
+        longest = np.full(self.count, -np.inf)
+        np.maximum.at(longest, self.design, self.fidelity)
+        kept = self.fidelity == longest[self.design]
+        design, values = self.design[kept], self.values[kept]
+        _, first, repeats = np.unique(design, return_index=True, return_counts=True)
+        means = np.zeros((self.count, values.shape[1]))
+        np.add.at(means, design, values / repeats[design, None])
+        return Observations(self.codes[kept][first], means, longest, np.arange(self.count))
+
+
 def observed(problem: Problem, history: Sequence[Evaluation]) -> tuple[Codes, FloatArray]:
-    """``valued`` of the designs that are ``scored``; of a design with several evaluations the ``latest``."""
-    return valued(problem, scored(problem, latest(history)))
+    """Codes and values of the designs that are ``scored``: of each the mean of what was trained longest."""
+    found = Observations.of(problem, history).designs()
+    return found.codes, found.values
