@@ -768,30 +768,6 @@ def verify(folder: str, digest: str, forms: tuple[str, ...], as_json: bool, **op
         sys.exit(1)
 
 
-@cli.command(
-    epilog="Example: codesign score runs/demo/networks/143a5a8b658f7e54.json --data wafers.csv --json"
-)
-@click.argument("network_file", metavar="NETWORK.json", type=click.Path())
-@click.option("--data", type=click.Path(), help="File or folder of wafers; without it they are generated.")
-@click.option("--wafers", type=int, default=20_000, show_default=True, help="How many to generate.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the generator.")
-@_json_option
-def score(network_file: str, data: str | None, wafers: int, seed: int, as_json: bool) -> None:
-    """Mean and spread of every metric of a network on a data set."""
-    from codesign.cli.view import print_scores, waiting
-    from codesign.network import Network
-    from codesign.tasks import econt
-
-    network = Network.load(network_file)
-    with waiting("Scoring"):
-        rows = econt.load(data) if data else econt.generate(wafers, seed=seed)
-        scores = econt.score(network, rows)
-    if as_json:
-        _print_json({name: summary.to_dict() for name, summary in scores.items()})
-    else:
-        print_scores(scores, econt.UNITS, rows.source)
-
-
 @cli.group()
 def data() -> None:
     """Look at data, or generate it."""
