@@ -1,9 +1,9 @@
 """Fronts of the ECON-T study: EMD against operations in float, against area and power with 6-bit weights.
 
-    python benchmarks/quality/econt_fronts.py [float|fixed] [--trials 60]    # benchmarks/results/econt-fronts.json
+    python benchmarks/quality/econt_fronts.py [float|fixed]    # benchmarks/results/econt-fronts.json
 
-Networks are fitted to the exact Earth Mover's Distance, in rungs: one in three is trained on. Operations up to a
-tenth of those of c64 S1. The studies stay in ``runs/econt-front-*`` and go on after an interruption.
+Networks are fitted to the exact Earth Mover's Distance, in rungs: one in three is trained on. Operations are
+at most a tenth of those of c64 S1. The studies stay in ``runs/econt-front-*`` and go on after an interruption.
 """
 
 import argparse
@@ -84,8 +84,7 @@ def main() -> None:
         results = json.loads(FILE.read_text()) if FILE.is_file() else {}
         write_file(FILE, json.dumps(results | {kind: found}, indent=1, default=float) + "\n")
         for row in found["front"]:
-            print(kind, {name: row[name] for name in ("emd", "operations", "area_um2", "power_mw") if name in row},
-                  row["candidate"])  # fmt: skip
+            print(kind, f"{row['emd']:.4f}", f"{row['operations']:,}", row["candidate"])
 
 
 if __name__ == "__main__":
