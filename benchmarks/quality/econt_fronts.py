@@ -3,7 +3,7 @@
     python benchmarks/quality/econt_fronts.py [float|fixed]    # benchmarks/results/econt-fronts.json
 
 Networks are fitted to the exact Earth Mover's Distance, in rungs: one in three is trained on. Operations are
-at most a tenth of those of c64 S1. The studies stay in ``runs/econt-front-*`` and go on after an interruption.
+at most a tenth of those of c64 S1. Studies stay in ``runs/econt-front-*`` and go on after an interruption.
 """
 
 import argparse
