@@ -42,8 +42,8 @@ def fixed_space() -> Definition:
 
 
 SPACES: dict[str, Any] = {
-    "float": (float_space, ["emd", f"operations<={TENTH}"]),
-    "fixed": (fixed_space, ["emd", "area_um2<=4e6", "power_mw<=100"]),
+    "float": (float_space, ["emd<=1.2", f"operations<={TENTH}"]),
+    "fixed": (fixed_space, ["emd<=1.2", "area_um2<=4e6", "power_mw<=100"]),
 }
 
 

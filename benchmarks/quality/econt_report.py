@@ -254,9 +254,11 @@ def with_networks(text: str, results: Mapping[str, Any]) -> str:
     comment, rest = rest.split("\n", 1)
     recipe = results["recipe"]
     lines = [
-        f"{recipe['steps']:,} steps of {recipe['batch']} wafers, learning rate from "
-        f"{recipe['learning_rate']:g} along a cosine, {recipe['wafers']:,} generated",
-        "wafers, a fifth held out; mean over seeds, their standard deviation after ±. Real: 3,000 wafers with pile-up, fitted to generated ones.",
+        f"{recipe['steps']:,} steps of {recipe['batch']} wafers, a learning rate that falls from "
+        f"{recipe['learning_rate']:g} along a",
+        f"cosine, {recipe['wafers']:,} generated wafers of which a fifth is held out; mean over seeds, and their "
+        "standard",
+        "deviation. Real: 3,000 wafers with pile-up; the networks were fitted to generated ones.",
         "",
         "| network | class | loss | operations | EMD | seeds | EMD, real |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
