@@ -253,12 +253,10 @@ def with_networks(text: str, results: Mapping[str, Any]) -> str:
     head, rest = text.split(START, 1)
     comment, rest = rest.split("\n", 1)
     recipe = results["recipe"]
+    budget = f"{recipe['steps']:,} steps of {recipe['batch']} of {recipe['wafers']:,} generated wafers"
     lines = [
-        f"{recipe['steps']:,} steps of {recipe['batch']} wafers, a learning rate that falls from "
-        f"{recipe['learning_rate']:g} along a",
-        f"cosine, {recipe['wafers']:,} generated wafers of which a fifth is held out; mean over seeds, and their "
-        "standard",
-        "deviation. Real: 3,000 wafers with pile-up; the networks were fitted to generated ones.",
+        f"{budget}, a fifth held out; learning rate from {recipe['learning_rate']:g} along a cosine; mean and",
+        "standard deviation over seeds. Real: 3,000 wafers with pile-up, by networks fitted to generated ones.",
         "",
         "| network | class | loss | operations | EMD | seeds | EMD, real |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
