@@ -255,8 +255,8 @@ def with_networks(text: str, results: Mapping[str, Any]) -> str:
     recipe = results["recipe"]
     budget = f"{recipe['steps']:,} steps of {recipe['batch']} of {recipe['wafers']:,} generated wafers"
     lines = [
-        f"{budget}, a fifth held out; learning rate from {recipe['learning_rate']:g} along a cosine; mean and",
-        "standard deviation over seeds. Real: 3,000 wafers with pile-up, by networks fitted to generated ones.",
+        f"{budget}, a fifth held out; learning rate {recipe['learning_rate']:g}, cosine; mean and",
+        "standard deviation over seeds. Real: 3,000 wafers with pile-up; nothing was fitted to them.",
         "",
         "| network | class | loss | operations | EMD | seeds | EMD, real |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
