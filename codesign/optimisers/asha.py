@@ -7,6 +7,11 @@ non-dominated rank, then by the hypervolume that one adds to those of its rank t
 logarithms of objectives that are positive). Their vectors hold the known objectives, exact on every rung.
 Others order a rung by rank and an epsilon-net (MO-ASHA: Schmucker et al., arXiv:2106.12639, 2021).
 
+A measured objective may have a budget, which a design that was hardly trained breaks and a full training
+may keep. What counts as a budget on a rung is learnt from those that climbed (``_reach``): only designs
+that keep it climb, as long as any did, and hypervolumes are below it. Else the cheap end of a front, which
+no training mends, takes steps from the rest.
+
 In one thing this differs from the published rule. There a design climbs if it is among the best ``1/eta`` at
 that moment, so early luck can let more climb than ``1/eta``. Here the best that has not climbed does, as long
 as fewer than ``1/eta`` have: it is then among the best ``1/eta`` too, and no rung holds more than that share.
@@ -33,6 +38,7 @@ __all__ = ["Promote", "Rungs", "Trial", "next_job", "trials_of"]
 
 Status = Literal["running", "finished", "failed"]
 MARGIN = 0.1
+TINY = 1e-300
 
 FloatArray = NDArray[np.float64]
 
@@ -108,12 +114,15 @@ class Trial:
     values
         Objectives as measured on this rung, known ones included, signed so that less is better; empty
         unless finished.
+    bounds
+        Budget of each objective, signed alike, infinite where there is none; empty if none has one.
     """
 
     candidate: Candidate
     rung: int
     status: Status
     values: tuple[float, ...] = ()
+    bounds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject an unknown status, and values that are missing or not finite."""
@@ -147,37 +156,79 @@ def next_job(rungs: Rungs, trials: Iterable[Trial]) -> Promote | None:
         climbed = {trial.candidate for trial in records if trial.rung > rung}
         before = sum(trial.candidate in climbed for trial in here)
         if before < len(here) // rungs.eta:
-            best = _best([trial for trial in here if trial.status == "finished"], climbed)
+            finished = [trial for trial in here if trial.status == "finished"]
+            best = _best(finished, climbed, _reach(records, rung, rungs.top)) if finished else None
             if best is not None:
                 return Promote(best, rung + 1)
     return None
 
 
-def _best(finished: Sequence[Trial], climbed: set[Candidate]) -> Candidate | None:
-    """Of the least rank that has not all climbed, the one that adds most hypervolume to its climbers."""
+def _best(finished: Sequence[Trial], climbed: set[Candidate], reach: FloatArray) -> Candidate | None:
+    """Of the least rank that has not all climbed, the one that adds most hypervolume to its climbers.
+
+    Of those within ``reach``, shape ``(m,)``; of all if none ever was.
+    """
     left = np.array([trial.candidate not in climbed for trial in finished], dtype=bool)
+    values = np.array([trial.values for trial in finished])
+    within = (values <= reach).all(axis=1)
+    if within.any():
+        left &= within
     if not left.any():
         return None
-    values = np.array([trial.values for trial in finished])
     ranks = dominance_ranks(values)
     layer = ranks == ranks[left].min()
     choice = np.flatnonzero(layer & left)
-    gains = _gains(_scaled(values), np.flatnonzero(layer & ~left), choice)
+    scaled, corner = _scaled(values, reach)
+    gains = _gains(scaled, corner, np.flatnonzero(layer & ~left), choice)
     return finished[int(choice[gains.argmax()])].candidate
 
 
-def _scaled(values: FloatArray) -> FloatArray:
-    """Values in units of their ranges, from 0 to 1; logarithms of objectives that are positive."""
+def _reach(trials: Sequence[Trial], rung: int, top: int) -> FloatArray:
+    """What each objective may be on a rung to be worth more training, shape ``(m,)``.
+
+    On the last rung that is the budget. Below, it is half way from the worst that kept its bound on the next
+    rung, or the budget if that is worse, to the best beyond it that did not, or the worst that was ever seen
+    while all did: a bisection, which goes on as designs climb.
+    """
+    ended = [
+        {trial.candidate: trial.values for trial in trials if trial.rung == at and trial.values}
+        for at in range(rung, top + 1)
+    ]
+    finished = [trial for trial in trials if trial.values]
+    worst = np.array([trial.values for trial in finished]).max(axis=0)
+    budget = np.array(finished[0].bounds or np.full(len(worst), np.inf))
+    reach = budget
+    for here, above in reversed(list(pairwise(ended))):
+        both = [each for each in here if each in above]
+        before, after = (
+            np.array([found[each] for each in both]).reshape(-1, len(budget)) for found in (here, above)
+        )
+        kept = after <= reach
+        low = np.maximum(budget, np.where(kept, before, -np.inf).max(axis=0, initial=-np.inf))
+        lost = np.where(~kept & (before > low), before, np.inf).min(axis=0, initial=np.inf)
+        reach = 0.5 * (low + np.maximum(low, np.minimum(lost, worst)))
+    return reach
+
+
+def _scaled(values: FloatArray, reach: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Values in units of their ranges, from 0 to 1, and the corner; logarithms of positive objectives.
+
+    The corner is what an objective may be; where nothing bounds it, or only beyond the worst value, that
+    worst value and a tenth of the range.
+    """
     positive = (values > 0).all(axis=0)
-    logs = np.where(positive, np.log(np.where(positive, values, 1.0)), values)
-    width = np.ptp(logs, axis=0)
-    scaled: FloatArray = (logs - logs.min(axis=0)) / np.where(width > 0, width, 1.0)
-    return scaled
+    both = np.concatenate([values, np.where(np.isfinite(reach), reach, values.max(axis=0))[None]])
+    logs = np.where(positive, np.log(np.where(positive, np.maximum(both, TINY), 1.0)), both)
+    low, width = logs[:-1].min(axis=0), np.ptp(logs[:-1], axis=0)
+    scaled: FloatArray = (logs - low) / np.where(width > 0, width, 1.0)
+    inside = np.isfinite(reach) & (scaled[-1] > 0) & (scaled[-1] < 1.0 + MARGIN)
+    return scaled[:-1], np.where(inside, scaled[-1], 1.0 + MARGIN)
 
 
-def _gains(values: FloatArray, chosen: NDArray[np.int64], choice: NDArray[np.int64]) -> FloatArray:
+def _gains(
+    values: FloatArray, corner: FloatArray, chosen: NDArray[np.int64], choice: NDArray[np.int64]
+) -> FloatArray:
     """Hypervolume that each of ``choice`` adds to ``chosen``, up to a constant."""
-    corner = np.full(values.shape[1], 1.0 + MARGIN)
     return np.array([hypervolume(values[[*chosen, index]], corner) for index in choice])
 
 
@@ -206,6 +257,7 @@ def trials_of(
         What is traded.
     """
     trials: list[Trial] = []
+    bounds = _bounds(objectives)
     count: dict[Candidate, int] = {}
     for evaluation in history:
         if evaluation.status == "infeasible" and not evaluation.steps:
@@ -214,7 +266,7 @@ def trials_of(
         count[evaluation.candidate] = rung + 1
         values = evaluation.minimised(objectives) if evaluation.ok else ()
         if values and np.isfinite(values).all():
-            trials.append(Trial(evaluation.candidate, rung, "finished", values))
+            trials.append(Trial(evaluation.candidate, rung, "finished", values, bounds))
         else:
             trials.append(Trial(evaluation.candidate, rung, "failed"))
     for candidate in pending:
@@ -222,3 +274,10 @@ def trials_of(
         count[candidate] = rung + 1
         trials.append(Trial(candidate, rung, "running"))
     return trials
+
+
+def _bounds(objectives: tuple[Objective, ...]) -> tuple[float, ...]:
+    """Budgets, signed so that less is better; empty if there are none."""
+    if all(goal.budget is None for goal in objectives):
+        return ()
+    return tuple(float("inf") if goal.budget is None else goal.sign * goal.budget for goal in objectives)

@@ -1,9 +1,10 @@
 """Exact expected growth of the hypervolume over the discrete space, with light surrogates: no torch.
 
 Measured objectives are Gaussian processes, known ones exact, designs under way end as is predicted of them.
-Every evaluation is an observation: of a design that is trained in parts each part, with the logarithm of its
-steps as one more coordinate, and of one that is trained again with other seeds each time, so that the noise is
-learnt. Asked for is what a full training gives; what was not trained in full counts as what is predicted of it.
+Every evaluation is an observation: of a design that is trained in parts each part, with the logarithm of
+its steps as one more coordinate, and of one that is trained again with other seeds each time, so that the
+noise is learnt. Asked for is what a full training gives; what was not trained in full counts as what is
+predicted of it.
 
 A space of up to ``LISTED`` designs is priced and scored whole; of a larger one random designs, the neighbours
 of the front, and then the neighbours of the best. The hyperparameters follow from the history alone: they are

@@ -5,8 +5,11 @@ of layers is a *tile* with a fixed set of parameters, a search of its own with i
 reference point. Nothing that is learnt in one tile is known in another. It is here to be compared with; a
 search over the whole space needs fewer evaluations.
 
-Tiles take turns: the next is the one with the fewest designs, so that a study may stop anywhere, where the
-original gives each tile a number of trials beforehand. Within a tile ``QNEHVI`` searches.
+Tiles take turns of ``TURN`` designs, which is a start and some of the search behind it, so that a study may
+stop anywhere, where the original gives each tile a number of trials beforehand. The first turn is the
+baseline's tile's, or that of the fewest layers; then the tile farthest from all before, until each has had
+one. Where there are more tiles than turns, some are never looked at: that is what a search in tiles costs.
+Within a tile ``QNEHVI`` searches.
 """
 
 from collections import Counter
@@ -19,12 +22,14 @@ import numpy as np
 from codesign.errors import SpaceError
 from codesign.evaluation import Evaluation
 from codesign.optimisers.problem import Codes, Problem, Proposal
+from codesign.optimisers.proposing import START
 from codesign.optimisers.qnehvi import QNEHVI
-from codesign.space import INACTIVE, Candidate, Repeat, SearchSpace, Value
+from codesign.space import INACTIVE, Candidate, Repeat, SearchSpace
 
 __all__ = ["GridBO"]
 
-Tile = tuple[Value, ...]
+Tile = tuple[int, ...]
+TURN = START + 4
 
 
 class GridBO:
@@ -39,15 +44,17 @@ class GridBO:
         pending: Sequence[Candidate],
         rng: np.random.Generator,
     ) -> Proposal | None:
-        """The proposal of the tile with the fewest designs that has one left; None if none has."""
+        """The proposal of the tile whose turn it is, or of the next that has one left; None if none has."""
         groups = [item for item in problem.space.items if isinstance(item, Repeat)]
 
         def tile_of(candidate: Candidate) -> Tile:
-            return tuple(candidate[group.name] for group in groups)
+            return tuple(int(candidate[group.name]) for group in groups)
 
         known = Counter(map(tile_of, [*(each.candidate for each in history), *pending]))
-        tiles = product(*(range(group.minimum, group.maximum + 1) for group in groups))
-        for tile in sorted(tiles, key=lambda sizes: known[sizes]):
+        sizes = [range(each.minimum, each.maximum + 1) for each in groups]
+        tiles = list(product(*sizes))
+        first = tiles[0] if problem.baseline is None else tile_of(problem.baseline)
+        for tile in _by_turn(_spread(tiles, first), known):
             part = _part(problem, {group.name: [size] for group, size in zip(groups, tile, strict=True)})
             if part is None:
                 continue
@@ -61,6 +68,22 @@ class GridBO:
     def _origin(self, origin: str) -> str:
         """The optimiser of the tile goes by this one's name; its start and fallbacks say what they are."""
         return {"start": "start", QNEHVI.name: self.name}.get(origin, f"{self.name}: {origin}")
+
+
+def _by_turn(tiles: Sequence[Tile], known: Mapping[Tile, int]) -> list[Tile]:
+    """Those of the fewest turns first, of these the one whose turn has begun, then in their order."""
+    return sorted(tiles, key=lambda tile: (known[tile] // TURN, known[tile] % TURN == 0))
+
+
+def _spread(tiles: Sequence[Tile], first: Tile) -> list[Tile]:
+    """Each the farthest from all before."""
+    places = np.array(tiles, dtype=np.float64).reshape(len(tiles), -1)
+    order, away = [list(tiles).index(first)], np.full(len(tiles), np.inf)
+    while len(order) < len(tiles):
+        away = np.minimum(away, ((places - places[order[-1]]) ** 2).sum(axis=1))
+        away[order] = -1.0
+        order.append(int(away.argmax()))
+    return [tiles[index] for index in order]
 
 
 def _part(problem: Problem, sizes: Mapping[str, Sequence[int]]) -> Problem | None:

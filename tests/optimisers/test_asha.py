@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from codesign.errors import ConfigError
 from codesign.evaluation import Evaluation, Status
 from codesign.metrics import Summary
 from codesign.objectives import Objective
-from codesign.optimisers.asha import Promote, Rungs, Trial, next_job, trials_of
+from codesign.optimisers.asha import Promote, Rungs, Trial, _reach, next_job, trials_of
 from codesign.space import Candidate
 
 Vector = tuple[float, ...]
@@ -301,3 +302,90 @@ def test_a_study_goes_on_from_its_history_as_if_it_had_not_stopped(
         for number, trial in enumerate(trials)
     ]
     assert trials_of(rungs, history, [], GOALS) == trials
+
+
+FREE = float("inf")
+
+
+def on_rungs(*rungs: list[Vector], bounds: Vector = (3.0, FREE)) -> list[Trial]:
+    """The first designs of each rung are those of the rung above, in order."""
+    return [
+        Trial(design(number), rung, "finished", values, bounds)
+        for rung, all_values in enumerate(rungs)
+        for number, values in enumerate(all_values)
+    ]
+
+
+def climbers(rungs: Rungs, trials: list[Trial]) -> list[int]:
+    """Everything that may climb from the lowest rung now, in order."""
+    trials, found = list(trials), []
+    while (job := next_job(rungs, trials)) is not None:
+        trials.append(Trial(job.candidate, job.rung, "running"))
+        found.append(int(job.candidate["n"]))
+    return found
+
+
+def test_what_no_training_mends_does_not_climb() -> None:
+    """Cheap designs that answer with a constant are on the front, and worth nothing."""
+    dull = [(3.67, 1.0), (3.66, 2.0), (3.65, 3.0)]
+    fair = [(3.2, 10.0), (2.5, 20.0), (3.1, 30.0)]
+    assert set(climbers(Rungs((1, 2), 2), on_rungs([*dull, *fair]))) == {3, 4, 5}
+    assert set(climbers(Rungs((1, 2), 2), on_rungs([*dull, *fair], bounds=()))) & {0, 1, 2}
+
+
+def test_how_bad_a_design_may_be_follows_those_that_climbed() -> None:
+    """3.4 is beyond half way to the worst; not if 3.3 came to keep the budget; and again if 3.35 did not."""
+    asked, worst = (3.4, 1.0), (3.7, 2.0)
+    rungs = Rungs((1, 2), 2)
+    fair, mended, lost = (2.9, 100.0), (3.3, 50.0), (3.35, 40.0)
+    assert climbers(rungs, on_rungs([fair, asked, worst, worst], [(2.8, 100.0)])) == []
+    assert climbers(rungs, on_rungs([mended, asked, worst, worst], [(2.8, 50.0)])) == [1]
+    assert climbers(rungs, on_rungs([mended, lost, asked, *[worst] * 4], [(2.8, 50.0), (3.1, 40.0)])) == []
+
+
+def test_the_bound_is_learnt_down_the_ladder() -> None:
+    """A design on the middle rung that is still beyond the budget is one that may keep it."""
+    rungs = Rungs((1, 2, 4), 2)
+    low = [(3.3, 50.0), (3.5, 40.0), (3.55, 1.0), *[(3.7, 9.0)] * 5, (3.0, 99.0)]
+    middle = [(3.2, 50.0), (3.3, 40.0)]
+    assert climbers(rungs, on_rungs(low, middle, [(2.9, 50.0)])) == [2, 8]
+    assert climbers(rungs, on_rungs(low, middle, [(3.19, 50.0)])) == [8]
+
+
+def test_if_none_keeps_the_bound_the_best_climbs_as_without() -> None:
+    trials = on_rungs([(3.6, 3.0), (3.6, 2.0), (3.6, 1.0)])
+    assert climbers(Rungs((1, 3), 3), trials) == [2]
+
+
+@given(ladders, seeds, st.integers(0, 40), st.sampled_from(((), (FREE, FREE), (10.0, 10.0))))
+@examples
+def test_bounds_that_all_keep_change_nothing(rungs: Rungs, seed: int, jobs: int, bounds: Vector) -> None:
+    trials = run(rungs, scores(seed), jobs)
+    assert next_job(rungs, [replace(trial, bounds=bounds) for trial in trials]) == next_job(rungs, trials)
+
+
+@given(ladders, seeds, st.integers(1, 40), st.floats(-0.5, 1.5))
+@examples
+def test_a_design_within_the_budget_is_never_left_for_one_beyond_it(
+    rungs: Rungs, seed: int, jobs: int, budget: float
+) -> None:
+    """Unless it is dominated, or has climbed."""
+    trials = [replace(trial, bounds=(budget, FREE)) for trial in run(rungs, scores(seed), jobs)]
+    job = next_job(rungs, trials)
+    if job is None:
+        return
+    here = {trial.candidate: trial.values for trial in trials if trial.rung == job.rung - 1 and trial.values}
+    if here[job.candidate][0] <= budget:
+        return
+    reach = _reach(trials, job.rung - 1, rungs.top)
+    assert (reach >= (budget, FREE)).all()
+    kept = [values for values in here.values() if values[0] <= reach[0]]
+    assert here[job.candidate][0] <= reach[0] or not kept
+
+
+def test_budgets_of_objectives_are_the_bounds() -> None:
+    goals = (Objective.parse("error<=3"), Objective("area"))
+    (found,) = trials_of(Rungs((10, 30)), [evaluation(0, 0, 10)], [], goals)
+    assert found.bounds == (3.0, FREE)
+    (free,) = trials_of(Rungs((10, 30)), [evaluation(0, 0, 10)], [], GOALS)
+    assert free.bounds == ()

@@ -13,6 +13,10 @@ from codesign.evaluation import Evaluation
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.optimisers import Problem, load_optimiser
+from codesign.optimisers.ehvi import EHVI, NO_GAIN, _in_full
+from codesign.optimisers.observed import Observations
+from codesign.optimisers.proposing import coordinates
+from codesign.optimisers.surrogates import Scale
 from codesign.pareto import hypervolume
 from codesign.space import Candidate, Repeat, SearchSpace, categorical, integer, ordinal
 from codesign.testing import check_optimiser
@@ -130,3 +134,143 @@ def test_whatever_happened_the_next_proposal_is_valid(seed: int, what: str, coun
     assert proposal is not None
     assert proposal.candidate not in {*(each.candidate for each in history), *pending}
     assert given_.space.valid(given_.space.encode([proposal.candidate])).all()
+
+
+STEPS = (10, 30, 90)
+
+
+def in_parts(
+    rows: Codes, reached: list[int], rng: np.random.Generator, noise: float = 0.0
+) -> list[Evaluation]:
+    """Each design on every rung up to the one it reached: the shorter, the worse, the better ones by less."""
+    history = []
+    candidates = SPACE.decode(rows)
+    for rung, steps in enumerate(STEPS):
+        for row, candidate, top in zip(rows, candidates, reached, strict=True):
+            if rung > top:
+                continue
+            error = float(errors(row[None])[0])
+            error = error + 0.4 * error * np.log(STEPS[-1] / steps) + noise * rng.normal()
+            metrics = {"error": Summary(error, 0.0, 0.0, 1)}
+            history.append(ended(len(history), problem(), candidate, metrics=metrics, steps=steps))
+    return history
+
+
+def told(history: list[Evaluation], given_: Problem) -> tuple[EHVI, Observations, Any]:
+    """An optimiser that has learnt a history, what it saw, and its surrogates."""
+    optimiser = EHVI()
+    assert optimiser.propose(given_, history, [], np.random.default_rng(0)) is not None
+    assert optimiser._fitted is not None
+    return optimiser, Observations.of(given_, history), optimiser._fitted[2]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_predicts_full_trainings_from_parts(seed: int) -> None:
+    """Of designs that were hardly trained, better than by what they score and than without the parts."""
+    given_, rng = problem(steps=STEPS[-1]), np.random.default_rng(seed)
+    rows = given_.draw(36, rng)
+    reached = [2] * 8 + [0] * 28
+    history = in_parts(rows, reached, rng, noise=0.001)
+    _, seen, surrogates = told(history, given_)
+    designs, scale = seen.designs(), Scale.of(seen.values)
+    part = designs.fidelity < 0
+    assert part.sum() == 28
+    truth = errors(designs.codes[part])
+    predicted = _measured(_in_full(given_, surrogates, designs, scale)[part], scale)
+    _, _, without = told([each for each in history if each.steps == STEPS[-1]], given_)
+    means, _ = without.predict(_places(given_, designs.codes[part]), designs.values[part, 1:])
+    missed = np.abs(predicted - truth).mean()
+    assert missed < 0.5 * np.abs(_measured(means, without.scale) - truth).mean()
+    assert missed < 0.1 * np.abs(designs.values[part, 0] - truth).mean()
+
+
+def _measured(scaled: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
+    return np.exp(scaled[:, 0]) if scale.logarithm[0] else scaled[:, 0]
+
+
+def _places(given_: Problem, codes: Codes) -> NDArray[np.float64]:
+    return np.concatenate([coordinates(given_, codes), np.zeros((len(codes), 1))], axis=1)
+
+
+def test_what_was_trained_in_full_counts_as_measured() -> None:
+    given_, rng = problem(steps=STEPS[-1]), np.random.default_rng(0)
+    history = in_parts(given_.draw(20, rng), [2] * 10 + [1] * 10, rng)
+    _, seen, surrogates = told(history, given_)
+    designs, scale = seen.designs(), Scale.of(seen.values)
+    whole = designs.fidelity == 0
+    found = _in_full(given_, surrogates, designs, scale)
+    np.testing.assert_array_equal(found[whole], scale(designs.values)[whole])
+    np.testing.assert_allclose(found[:, 1], scale(designs.values)[:, 1])
+    assert (found[~whole, 0] < scale(designs.values)[~whole, 0]).all()
+
+
+def test_resumes_to_the_same_sequence_in_parts() -> None:
+    given_ = problem(steps=STEPS[-1])
+
+    def sequence(fresh: bool) -> list[Candidate]:
+        optimiser, history, found = load_optimiser("ehvi"), list[Evaluation](), list[Candidate]()
+        for number in range(16):
+            optimiser = load_optimiser("ehvi") if fresh else optimiser
+            proposal = optimiser.propose(given_, history, [], np.random.default_rng([3, number]))
+            assert proposal is not None
+            found.append(proposal.candidate)
+            rows = SPACE.encode([proposal.candidate])
+            history += in_parts(rows, [number % 3], np.random.default_rng(number))
+        return found
+
+    assert sequence(False) == sequence(True)
+
+
+@settings(deadline=None, max_examples=8)
+@given(seeds, st.sampled_from([0.02, 0.1]))
+def test_learns_the_noise_from_repeated_seeds(seed: int, noise: float) -> None:
+    """Of ten designs evaluated five times each: within a factor of 2 of the noise's deviation."""
+    given_, rng = problem(), np.random.default_rng(seed)
+    history = []
+    for candidate in SPACE.decode(given_.draw(10, rng)):
+        own = float(errors(SPACE.encode([candidate]))[0])
+        for repeat in range(5):
+            metrics = {"error": Summary(own * np.exp(noise * rng.normal()), 0.0, 0.0, 1)}
+            history.append(ended(len(history), given_, candidate, metrics=metrics, seed=repeat))
+    _, seen, surrogates = told(history, given_)
+    (process,) = surrogates.objectives
+    learnt = (process.hyperparameters.noise * process.variance) ** 0.5
+    assert seen.count == 10
+    assert len(process.outcomes) > 40
+    assert noise / 2 < learnt < noise * 2
+
+
+def test_says_so_where_nothing_is_expected_to_gain() -> None:
+    """The cheapest is the best too, and by its turn the reference point is the front's."""
+    space = SearchSpace("line", (integer("a", 0, 20),))
+    given_ = Problem(
+        space,
+        (Objective("error"), Objective("cost")),
+        lambda codes: {"cost": 1.0 + codes[:, 0].astype(np.float64)},
+        frozenset({"cost"}),
+    )
+    history = []
+    for number in range(11):
+        metrics = {"error": Summary(1.0 + number, 0.0, 0.0, 1)}
+        candidate = space.candidate({"a": number})
+        history.append(
+            Evaluation(number, candidate, "test", "ok", metrics=metrics, costs={"cost": 1.0 + number})
+        )
+    proposal = load_optimiser("ehvi").propose(given_, history, [], np.random.default_rng(0))
+    assert proposal is not None
+    assert proposal.origin == NO_GAIN
+    assert proposal.candidate not in {each.candidate for each in history}
+
+
+def test_says_so_where_there_is_nothing_to_learn_from() -> None:
+    given_ = problem()
+    candidates = SPACE.decode(given_.draw(12, np.random.default_rng(0)))
+    history = [ended(n, given_, each, status="failed", metrics={}) for n, each in enumerate(candidates)]
+    few, many = (
+        load_optimiser("ehvi").propose(given_, history[:count], [], np.random.default_rng(0))
+        for count in (7, 12)
+    )
+    assert few is not None
+    assert many is not None
+    assert few.origin == "start"
+    assert many.origin == "start: fewer than 2 designs have values"
