@@ -11,7 +11,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from codesign.files import write_file
+from codesign.hardware import Device
 from codesign.plotting import png
+from hardware_models.asic import AsicModel
+from hardware_models.selection import selection_costs
+from search_spaces import econt
 
 ALGORITHMS = {
     "best choice 14": "#1b998b",
@@ -155,6 +159,9 @@ def page(results: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
         networks(results),
         drawn["headline"],
         drawn["curves"],
+        "<h2>Best choice for quiet wafers, the network for busy ones</h2>",
+        f"<p>{html.escape(selection())}</p>",
+        hybrids(results),
         "<h2>Claims</h2>",
         table(
             ["claim", "source", "published", "ours", "spread", "seeds", "ratio", "unit", "remark"],
@@ -246,6 +253,53 @@ def networks(results: Mapping[str, Any]) -> str:
         "CPU s",
     ]
     return table(names, rows)
+
+
+def selection() -> str:
+    """What the selection adds to an encoder."""
+    device = Device("asic-65nm", 40.0, redundancy="all")
+    block = selection_costs(48, 7, 14, device)
+    encoder = AsicModel().estimate(econt.build(econt.SPACE.candidate(econt.BASELINE)), device).costs()
+    area, power = (block[name] / encoder[name] for name in ("area_um2", "power_mw"))
+    size = f"{block['area_um2'] / 1e6:.2f} mm2 and {block['power_mw']:.1f} mW"
+    return (
+        f"The selection of 14 of 48 cells adds {size} to the encoder of c8 S2 (6-bit weights, fully "
+        f"triplicated, 65 nm, 40 MHz): {100 * area:.0f} % and {100 * power:.0f} %. The edge is the number of "
+        "trigger cells above 1 MIP_T from which the network sends, the best one for the generated wafers."
+    )
+
+
+def hybrids(results: Mapping[str, Any]) -> str:
+    """EMD of each network where best choice sends what is below the best edge."""
+    rows = []
+    for kind in dict.fromkeys(key.split(" | ")[1] for key in results.get("trainings", {})):
+        for (name, loss), seeds in trained(results, kind).items():
+            sums = {data: hybrid(results, seeds[0], data) for data in results["without_network"]}
+            edge = min(sums["generated"], key=sums["generated"].__getitem__)
+            scores = [f"{values[edge]:.4f}" if values else "" for values in sums.values()]
+            rows.append([name, kind, loss, str(edge), *scores])
+    return table(
+        ["network", "class", "loss", "edge", *(f"EMD, {data}" for data in results["without_network"])], rows
+    )
+
+
+def hybrid(results: Mapping[str, Any], row: Mapping[str, Any], data: str) -> dict[int, float]:
+    """EMD by the edge of occupancy from which the network sends, and best choice below."""
+    network = row["bins" if data == "generated" else "real_bins"]["occupancy"] if data in _scored(row) else []
+    listed = results["without_network"][data]["best choice 14"]["bins"]["occupancy"]
+    total = sum(each["n"] for each in listed)
+    return {
+        int(edge["low"]): sum(
+            each["n"] * (each["mean"] if each["low"] >= edge["low"] else quiet["mean"])
+            for each, quiet in zip(network, listed, strict=True)
+        )
+        / total
+        for edge in network
+    }
+
+
+def _scored(row: Mapping[str, Any]) -> set[str]:
+    return {"generated"} | ({"real"} if "real_bins" in row else set())
 
 
 def with_networks(text: str, results: Mapping[str, Any]) -> str:
