@@ -333,6 +333,13 @@ def test_what_no_training_mends_does_not_climb() -> None:
     assert set(climbers(Rungs((1, 2), 2), on_rungs([*dull, *fair], bounds=()))) & {0, 1, 2}
 
 
+def test_what_a_design_adds_is_measured_from_its_bound() -> None:
+    """The cheap one hardly keeps it; from the worst one seen it would add more than the good one."""
+    values = [(3.3, 1.0), (2.0, 50.0), (3.7, 50.0)]
+    assert climbers(Rungs((1, 3), 3), on_rungs(values)) == [1]
+    assert climbers(Rungs((1, 3), 3), on_rungs(values, bounds=())) == [0]
+
+
 def test_how_bad_a_design_may_be_follows_those_that_climbed() -> None:
     """3.4 is beyond half way to the worst; not if 3.3 came to keep the budget; and again if 3.35 did not."""
     asked, worst = (3.4, 1.0), (3.7, 2.0)
