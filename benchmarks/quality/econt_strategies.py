@@ -1,11 +1,11 @@
 """The search strategies of the slides on one space, with networks really trained, at equal steps of training.
 
-    python benchmarks/quality/econt_strategies.py [--seeds 3] [--trials 24]    # results/econt-strategies.json
+    python benchmarks/quality/econt_strategies.py [--seeds 3]    # benchmarks/results/econt-strategies.json
 
-The space is the study's float class, EMD against operations up to those of c64 S1. Each strategy has the steps
-of ``trials`` full trainings; with successive halving it may start more designs and stops at the same steps.
-Fits are short (the recipe stands in the file), so that EMDs compare with each other alone. Hypervolume: of EMD
-below 3 and of the logarithm of operations below 208,912; 1 is everything. What is done is kept.
+The space is the study's float class, EMD against operations up to those of c64 S1. Each strategy has the
+steps of ``--trials`` full trainings; with successive halving it may start more designs and stops at the same
+steps. Fits are short (the recipe stands in the file), so that EMDs compare with each other alone.
+Hypervolume: of EMD below 3 and of the logarithm of operations below 208,912; 1 is all. What is done is kept.
 """
 
 import argparse
