@@ -209,13 +209,13 @@ def test_resumes_to_the_same_sequence_in_parts() -> None:
 
     def sequence(fresh: bool) -> list[Candidate]:
         optimiser, history, found = load_optimiser("ehvi"), list[Evaluation](), list[Candidate]()
-        for number in range(16):
+        for number in range(24):
             optimiser = load_optimiser("ehvi") if fresh else optimiser
             proposal = optimiser.propose(given_, history, [], np.random.default_rng([3, number]))
             assert proposal is not None
             found.append(proposal.candidate)
             rows = SPACE.encode([proposal.candidate])
-            history += in_parts(rows, [number % 3], np.random.default_rng(number))
+            history += in_parts(rows, [number % 3], np.random.default_rng(number), noise=0.3)
         return found
 
     assert sequence(False) == sequence(True)
