@@ -5,6 +5,7 @@ A space says it by ``When`` around a parameter. Here the two forms are made of e
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isclose
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ __all__ = [
     "nested",
     "spacing",
 ]
+
+ROUNDING = 1e-9
 
 Condition = tuple[str, tuple[Value, ...]]
 
@@ -264,13 +267,19 @@ def spacing(parameter: Parameter) -> Literal["even", "log"] | None:
 
 
 def nearest(parameter: Parameter, value: Any) -> Value:
-    """Of a float within its range the next value of the grid; anything else as it is."""
-    inside = isinstance(value, int | float) and not isinstance(value, bool)
-    if parameter.kind != "float" or not inside or not parameter.values[0] <= value <= parameter.values[-1]:
-        return value  # type: ignore[no-any-return]
-    grid = np.array(parameter.values, dtype=np.float64)
-    distance = np.abs(np.log(grid / value) if spacing(parameter) == "log" else grid - value)
-    return parameter.values[int(distance.argmin())]
+    """Of a float within its range the next value of the grid, of other numbers the one equal up to rounding.
+
+    Anything else comes back as it is.
+    """
+    given: Value = value
+    own = [each for each in parameter.values if not isinstance(each, bool | str)]
+    if not own or isinstance(value, bool) or not isinstance(value, int | float):
+        return given
+    grid = np.array(own, dtype=np.float64)
+    geometric = parameter.kind == "float" and value > 0 and spacing(parameter) == "log"
+    near = own[int(np.abs(np.log(grid / value) if geometric else grid - value).argmin())]
+    inside = parameter.kind == "float" and own[0] <= value <= own[-1]
+    return near if inside or isclose(near, value, rel_tol=ROUNDING, abs_tol=0) else given
 
 
 def candidate_of(space: SearchSpace, values: Mapping[str, Any]) -> Candidate:
@@ -282,7 +291,8 @@ def candidate_of(space: SearchSpace, values: Mapping[str, Any]) -> Candidate:
         The space.
     values
         Values by the names of the parameters. Those of parameters that do not exist beside the others are
-        dropped; a float goes to the next value of its grid; what is left out has its default.
+        dropped; a number goes to the value that it is up to rounding, a float to the next of its grid; what
+        is left out has its default.
 
     Raises
     ------

@@ -93,7 +93,7 @@ class _Recorder:
     def _value(self, name: str, make: Callable[..., Parameter], *given: Any) -> Value:
         parameter = self._explorer.parameter(name, make, given)
         if name not in self.params:
-            drawn = parameter.default
+            drawn = parameter.values[0]
             if self._rng is not None:
                 drawn = parameter.values[int(self._rng.integers(len(parameter.values)))]
             self.params[name] = self._wanted.get(name, drawn)
@@ -179,9 +179,9 @@ class _Explorer:
         return trial.params
 
     def leaves(self, switches: set[str] | None, limit: int) -> list[Row] | None:
-        """Runs with every combination of values of the switches (None: of all parameters), others at default.
+        """Runs with every combination of values of the switches, others at their first; None: too many.
 
-        None if there are more than ``limit``.
+        Without ``switches`` all parameters are switches; too many are more than ``limit``.
         """
         found: list[Row] = []
         wanted: Row = {}
@@ -203,6 +203,7 @@ class _Explorer:
         """A run for each branch, and the names of the parameters that decide over branches."""
         listed_all = self.leaves(None, EXHAUSTED)
         if listed_all is not None:
+            self._require_the_same(listed_all[-1])
             return listed_all, set(self.parameters)
         switches: set[str] = set()
         while True:
@@ -245,16 +246,22 @@ class _Explorer:
 
     def _first_that_matters(self, drawn: Row, switches: set[str]) -> str:
         """The first value of a run that, beside its switches and the values before, changes what is asked."""
+        self._require_the_same(drawn)
         wanted = {name: value for name, value in drawn.items() if name in switches}
         asked = list(self.run(wanted))
         for name in drawn:
             wanted[name] = drawn[name]
             if list(self.run(wanted)) != asked:
                 return name
-        raise SpaceError(
-            f"the function asks for other parameters when it is given the same values: {_said(drawn)}; "
-            "what it suggests may depend on nothing else"
-        )
+        raise AssertionError("the last of these runs is the first again")
+
+    def _require_the_same(self, row: Row) -> None:
+        """Refuse a function that does not ask for the same when it is given the same."""
+        if list(self.run(row)) != list(row):
+            raise SpaceError(
+                f"the function asks for other parameters when it is given the same values: {_said(row)}; "
+                "what it suggests may depend on nothing else"
+            )
 
 
 def _spread(count: int) -> list[int]:

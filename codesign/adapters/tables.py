@@ -134,8 +134,8 @@ def _conditionals(parameters: Sequence[Parameter], rows: Sequence[Row]) -> list[
         if not more:
             lost = [parameter.name for parameter in parameters if parameter.name not in found]
             raise SpaceError(
-                f"the knobs {', '.join(lost)} are missing in some rows, and no values of the other knobs tell "
-                "in which; add the knob that decides, or fill them in"
+                f"the knobs {', '.join(lost)} are missing in some rows, and no values of other knobs tell in "
+                "which; add the knob that decides, or fill them in"
             )
         found |= more
     return [Conditional(parameter, found[parameter.name]) for parameter in parameters]
