@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from codesign.optimisers import gaussian
 from codesign.optimisers.gaussian import GaussianProcess, Hyperparameters, _Posterior, matern
 
 Points = NDArray[np.float64]
@@ -73,6 +74,18 @@ def test_rows_added_give_what_all_at_once_gives() -> None:
     wanted = data(50, seed=1)[0]
     for found, expected in zip(longer.predict(wanted), whole.predict(wanted), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_many_observations_are_all_known_and_some_of_them_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is fitted are every second's hyperparameters; what is predicted follows from all."""
+    inputs, outcomes = data(41)
+    monkeypatch.setattr(gaussian, "MOST", 21)
+    process, some = GaussianProcess.fit(inputs, outcomes), GaussianProcess.fit(inputs[::2], outcomes[::2])
+    np.testing.assert_allclose(process.hyperparameters.lengths, some.hyperparameters.lengths, rtol=0.1)
+    assert process.fitted == len(process.inputs) == 41
+    wanted, truth = data(100, seed=1)
+    errors = [np.abs(each.predict(wanted)[0] - truth).mean() for each in (process, some)]
+    assert errors[0] < 0.8 * errors[1]
 
 
 def test_the_same_data_give_the_same_process() -> None:
