@@ -10,17 +10,16 @@ spaces the geometric mean of the ADRS with a floor of 1e-4. Peers see the same r
 ranks of knobs and are given the nearest row not yet evaluated. qLogNEHVI scores every row that is left, on
 ranks of knobs and negated objectives, from ten random rows, with the reference point that BoTorch infers.
 
-Run: ``python benchmarks/quality/spector.py FOLDER [--methods ours,known,random] [--seeds 10]``. Methods that
-were measured before are kept in ``benchmarks/results/spector.json``; peers need the extra ``peers``.
+Run: ``python benchmarks/quality/spector.py FOLDER [--methods ours,known,random] [--spaces fir,mm]``. What was
+measured before, of other methods and spaces, is kept in ``benchmarks/results/spector.json``, which is written
+after every space. Peers that are not installed are left out; ``--methods ''`` shows what is there.
 """
 
 import argparse
 import json
 import os
-import platform
 import warnings
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from peers import absent, dumped, optuna_sampler, provenance
 from threadpoolctl import threadpool_limits
 
 from codesign.files import write_file
@@ -48,7 +48,11 @@ METHODS = {
     "qlognehvi": "BoTorch qLogNEHVI",
 }
 PACKAGES = {"tpe": "optuna", "nsga2": "optuna", "qlognehvi": "botorch"}
-LIMITS = {"ours": (0.009, 0.0015, 0.0003), "known": (0.0035, 0.0004, 0.0001)}
+MOST_ADRS = {
+    "ours": {"20": 0.009, "50": 0.0015, "100": 0.0003},
+    "known": {"20": 0.0035, "50": 0.0004, "100": 0.0001},
+}
+LEAST_RATIO = {"ours": {"20": 0.960, "50": 0.995}, "known": {"20": 0.994, "50": 0.999}}
 
 Points = NDArray[np.float64]
 Search = Callable[[pd.DataFrame, Points, list[str], int, int], list[int]]
@@ -87,13 +91,7 @@ def optuna_search(sampler: str) -> Search:
     ) -> list[int]:
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        samplers = {
-            "tpe": lambda: optuna.samplers.TPESampler(multivariate=True, seed=seed),
-            "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed),
-        }
-        study = optuna.create_study(directions=["minimize", "minimize"], sampler=samplers[sampler]())
+        study = optuna.create_study(directions=["minimize"] * 2, sampler=optuna_sampler(sampler, seed))
         places, levels = ranks(knobs)
         scaled = places / (np.array(levels) - 1)
         left, order = np.ones(len(knobs), dtype=bool), list[int]()
@@ -181,7 +179,7 @@ def measure(method: str, path: Path, seeds: int, evaluations: int) -> dict[str, 
 def summary(spaces: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Over the named spaces: geometric mean of the ADRS, mean of the ratio, median of the evaluations."""
     chosen = [spaces[name] for name in names]
-    budgets = list(chosen[0]["adrs"])
+    budgets = [at for at in chosen[0]["adrs"] if all(at in each["adrs"] for each in chosen)]
     logs = {at: np.mean([np.log(max(each["adrs"][at], FLOOR)) for each in chosen]) for at in budgets}
     near = [
         median([n if n is not None else np.inf for n in each["evaluations_to_2_percent"]]) for each in chosen
@@ -193,6 +191,7 @@ def summary(spaces: dict[str, Any], names: list[str]) -> dict[str, Any]:
             at: float(np.mean([each["hypervolume_ratio"][at] for each in chosen])) for at in budgets
         },
         "evaluations_to_2_percent": reached if np.isfinite(reached) else None,
+        "spaces": len(names),
     }
 
 
@@ -205,6 +204,8 @@ def show(results: dict[str, Any]) -> None:
                 ratios = " ".join(f"{value:.3f}" for value in over["hypervolume_ratio"].values())
                 near = over["evaluations_to_2_percent"]
                 print(f"{METHODS[method]:26} {label:5} ADRS {figures:24}  HVR {ratios:18}  to 2 %: {near}")
+    for each in short(results["methods"]):
+        print("behind its goal:", each)
     worst = results.get("lost_to_random", [])
     print("spaces lost to random search:", ", ".join(worst) if worst else "none")
 
@@ -214,22 +215,39 @@ def lost(methods: dict[str, Any]) -> list[str]:
     if not {"ours", "random"} <= set(methods):
         return []
     pairs = methods["ours"]["spaces"], methods["random"]["spaces"]
-    return [
+    return sorted(
         f"{name} at {at}"
-        for name in pairs[0]
+        for name in pairs[0].keys() & pairs[1].keys()
         for at, value in pairs[0][name]["adrs"].items()
         if at in pairs[1][name]["adrs"] and value > pairs[1][name]["adrs"][at]
-    ]
+    )
 
 
-def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("numpy", "scipy", "codesign", "optuna", "botorch", "torch"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+def short(methods: dict[str, Any]) -> list[str]:
+    """What is behind its goal over all spaces."""
+    found = []
+    for method in MOST_ADRS.keys() & methods.keys():
+        over = methods[method]["all"]
+        for at, bound in MOST_ADRS[method].items():
+            if over["adrs"].get(at, 0.0) > bound:
+                found.append(f"{method}: ADRS at {at} is {over['adrs'][at]:.2g}, goal {bound:g}")
+        for at, bound in LEAST_RATIO[method].items():
+            if over["hypervolume_ratio"].get(at, 1.0) < bound:
+                found.append(f"{method}: HVR at {at} is {over['hypervolume_ratio'][at]:.4f}, goal {bound:g}")
+    return sorted(found)
+
+
+def recorded(results: dict[str, Any], method: str, spaces: dict[str, Any]) -> None:
+    """Write a method's figures, those of all spaces together too."""
+    fpga = [name for name in spaces if not name.startswith("slambench")]
+    results["methods"][method] = {
+        "all": summary(spaces, list(spaces)),
+        "fpga": summary(spaces, fpga or list(spaces)),
+        "spaces": spaces,
+        **provenance(),
+    }
+    results["lost_to_random"] = lost(results["methods"])
+    write_file(RESULTS, dumped(results))
 
 
 def main() -> None:
@@ -237,28 +255,24 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", default=os.environ.get("CODESIGN_SPECTOR"), type=Path)
     parser.add_argument("--methods", default="ours,known,random,tpe,nsga2,qlognehvi")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--spaces", default="", help="some of the tables, by name; all by default")
     parser.add_argument("--evaluations", type=int, default=max(BUDGETS))
     options = parser.parse_args()
     if options.folder is None or not list(Path(options.folder).glob("*.csv")):
         parser.error("give the folder of the tables, or set CODESIGN_SPECTOR; see the top of this script")
     paths = sorted(Path(options.folder).glob("*.csv"))
+    wanted = options.spaces.split(",") if options.spaces else [path.stem for path in paths]
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"methods": {}}
-    for method in options.methods.split(","):
-        if method in PACKAGES and PACKAGES[method] not in versions():
-            print(f"{METHODS[method]}: not measured, {PACKAGES[method]} is not installed (extra: peers)")
+    for method in filter(None, options.methods.split(",")):
+        if absent(PACKAGES, method):
             continue
-        with threadpool_limits(1):
-            spaces = {path.stem: measure(method, path, options.seeds, options.evaluations) for path in paths}
-        fpga = [name for name in spaces if not name.startswith("slambench")]
-        results["methods"][method] = {
-            "all": summary(spaces, list(spaces)),
-            "fpga": summary(spaces, fpga),
-            "spaces": spaces,
-            "versions": versions(),
-            "machine": {"processor": platform.processor() or platform.machine(), "cpus": os.cpu_count()},
-        }
-        results["lost_to_random"] = lost(results["methods"])
-        write_file(RESULTS, json.dumps(results, indent=1) + "\n")
+        before = results["methods"].get(method, {"spaces": {}})["spaces"]
+        spaces = {name: found for name, found in before.items() if name not in wanted}
+        for path in (path for path in paths if path.stem in wanted):
+            with threadpool_limits(1):
+                spaces[path.stem] = measure(method, path, options.seeds, options.evaluations)
+            print(method, path.stem, spaces[path.stem]["adrs"], flush=True)
+            recorded(results, method, dict(sorted(spaces.items())))
     show(results)
 
 
