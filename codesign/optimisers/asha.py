@@ -8,9 +8,9 @@ logarithms of objectives that are positive). Their vectors hold the known object
 Others order a rung by rank and an epsilon-net (MO-ASHA: Schmucker et al., arXiv:2106.12639, 2021).
 
 A measured objective may have a budget, which a design that was hardly trained breaks and a full training
-may keep. What counts as a budget on a rung is learnt from those that climbed (``_reach``): only designs
-that keep it climb, as long as any did, and hypervolumes are below it. Else the cheap end of a front, which
-no training mends, takes steps from the rest.
+may keep. What counts as a budget on a rung is learnt from those that climbed (``_reach``): designs that
+keep it climb before all others, and hypervolumes are below it. Else the cheap end of a front, which no
+training mends, takes steps from the rest.
 
 In one thing this differs from the published rule. There a design climbs if it is among the best ``1/eta`` at
 that moment, so early luck can let more climb than ``1/eta``. Here the best that has not climbed does, as long
@@ -166,15 +166,15 @@ def next_job(rungs: Rungs, trials: Iterable[Trial]) -> Promote | None:
 def _best(finished: Sequence[Trial], climbed: set[Candidate], reach: FloatArray) -> Candidate | None:
     """Of the least rank that has not all climbed, the one that adds most hypervolume to its climbers.
 
-    Of those within ``reach``, shape ``(m,)``; of all if none ever was.
+    Of those within ``reach``, shape ``(m,)``, if there are any left.
     """
     left = np.array([trial.candidate not in climbed for trial in finished], dtype=bool)
     values = np.array([trial.values for trial in finished])
-    within = (values <= reach).all(axis=1)
-    if within.any():
-        left &= within
     if not left.any():
         return None
+    within = (values <= reach).all(axis=1)
+    if (within & left).any():
+        left &= within
     ranks = dominance_ranks(values)
     layer = ranks == ranks[left].min()
     choice = np.flatnonzero(layer & left)

@@ -1,10 +1,9 @@
 """Exact expected growth of the hypervolume over the discrete space, with light surrogates: no torch.
 
 Measured objectives are Gaussian processes, known ones exact, designs under way end as is predicted of them.
-Every evaluation is an observation: of a design that is trained in parts each part, with the logarithm of
-its steps as one more coordinate, and of one that is trained again with other seeds each time, so that the
-noise is learnt. Asked for is what a full training gives; what was not trained in full counts as what is
-predicted of it.
+Every evaluation is an observation: of a design that is trained in parts each part, as what it says of a full
+training (``fidelity.py``), and of one that is trained again with other seeds each time, so that the noise is
+learnt. A design that was not trained in full counts as what is predicted of that.
 
 A space of up to ``LISTED`` designs is priced and scored whole; of a larger one random designs, the neighbours
 of the front, and then the neighbours of the best. The hyperparameters follow from the history alone: they are
@@ -53,7 +52,7 @@ class _Listed:
         rows = problem.space.enumerate_codes()
         rows = np.ascontiguousarray(rows[problem.feasible(rows)])
         keys = rows.view(f"V{rows.shape[1] * rows.itemsize}").ravel()
-        return cls(problem, rows, keys, _inputs(problem, rows), problem.known_values(rows))
+        return cls(problem, rows, keys, coordinates(problem, rows), problem.known_values(rows))
 
     def new(self, known: set[bytes]) -> NDArray[np.int64]:
         """Numbers of the rows that are not among the known."""
@@ -67,7 +66,7 @@ class EHVI:
 
     def __init__(self) -> None:
         self._listed: _Listed | None = None
-        self._fitted: tuple[FloatArray, FloatArray, Surrogates] | None = None
+        self._fitted: tuple[Problem, Observations, Surrogates] | None = None
 
     def propose(
         self,
@@ -107,20 +106,19 @@ class EHVI:
         """Row of the largest expected gain, and its logarithm; None if no row is left."""
         space = problem.space
         scale = Scale.of(told.values)
-        inputs = _inputs(problem, told.codes, told.fidelity)
-        surrogates = self._surrogates(inputs, told.values, len(problem.measured_objectives))
+        surrogates = self._surrogates(problem, told)
         designs = told.designs()
         front = _in_full(problem, surrogates, designs, scale)
         corner = reference_of(problem, scored(problem, latest(history)), front, scale)
         best = designs.codes[non_dominated(front)]
         if len(pending):
             waiting = space.encode(pending)
-            surrogates = surrogates.supposing(_inputs(problem, waiting))
-            supposed, _ = surrogates.predict(_inputs(problem, waiting), problem.known_values(waiting))
+            surrogates = surrogates.supposing(coordinates(problem, waiting))
+            supposed, _ = surrogates.predict(coordinates(problem, waiting), problem.known_values(waiting))
             front = np.concatenate([front, supposed])
 
         def score(rows: Codes) -> FloatArray:
-            return surrogates.log_gains(_inputs(problem, rows), problem.known_values(rows), front, corner)
+            return surrogates.log_gains(coordinates(problem, rows), problem.known_values(rows), front, corner)
 
         if space.bound <= LISTED:
             listed = self._list(problem)
@@ -141,28 +139,19 @@ class EHVI:
             self._listed = _Listed.of(problem)
         return self._listed
 
-    def _surrogates(self, inputs: FloatArray, values: FloatArray, measured: int) -> Surrogates:
+    def _surrogates(self, problem: Problem, told: Observations) -> Surrogates:
         """Fitted at each size a tenth above the last, then with the rows since."""
         before, done = None, 0
         if self._fitted is not None:
-            old_inputs, old_values, surrogates = self._fitted
-            size = len(old_inputs)
-            if np.array_equal(old_inputs, inputs[:size]) and np.array_equal(old_values, values[:size]):
-                before, done = surrogates, size
+            of, old, surrogates = self._fitted
+            if of is problem and old.begins(told):
+                before, done = surrogates, len(old.codes)
+        inputs = coordinates(problem, told.codes)
         for size in _sizes(len(inputs)):
             if size > done:
-                before = _of_first(size, inputs, values, measured, before)
-                self._fitted = inputs[:size], values[:size], before
-        return _of_first(len(inputs), inputs, values, measured, before)
-
-
-def _inputs(problem: Problem, codes: Codes, fidelity: FloatArray | None = None) -> FloatArray:
-    """Coordinates; where designs are trained in parts, the fidelity too, by default of a full training."""
-    places = coordinates(problem, codes)
-    if not problem.steps:
-        return places
-    part = np.zeros(len(codes)) if fidelity is None else fidelity
-    return np.concatenate([places, part[:, None]], axis=1)
+                before = _of_first(size, inputs, told, problem, before)
+                self._fitted = problem, told.first(size), before
+        return _of_first(len(inputs), inputs, told, problem, before)
 
 
 def _in_full(problem: Problem, surrogates: Surrogates, designs: Observations, scale: Scale) -> FloatArray:
@@ -171,7 +160,7 @@ def _in_full(problem: Problem, surrogates: Surrogates, designs: Observations, sc
     part = np.flatnonzero(designs.fidelity < 0)
     if len(part):
         codes = designs.codes[part]
-        values[part], _ = surrogates.predict(_inputs(problem, codes), problem.known_values(codes))
+        values[part], _ = surrogates.predict(coordinates(problem, codes), problem.known_values(codes))
     return values
 
 
@@ -184,8 +173,10 @@ def _sizes(count: int) -> list[int]:
 
 
 def _of_first(
-    size: int, inputs: FloatArray, values: FloatArray, measured: int, before: Surrogates | None
+    size: int, inputs: FloatArray, told: Observations, problem: Problem, before: Surrogates | None
 ) -> Surrogates:
-    scale = Scale.of(values[:size])
+    values, measured = told.values[:size], len(problem.measured_objectives)
+    parts = (told.fidelity[:size], told.design[:size]) if problem.steps else None
     every = np.ones(size, dtype=bool)
-    return Surrogates.fit(inputs[:size], values[:size, :measured], every, scale, before, often=0)
+    scale = Scale.of(values)
+    return Surrogates.fit(inputs[:size], values[:, :measured], every, scale, before, often=0, parts=parts)

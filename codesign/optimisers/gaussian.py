@@ -79,6 +79,9 @@ class GaussianProcess:
         for the outcomes less their mean, ``(n,)``.
     fitted
         How many of the observations the hyperparameters were fitted to; 0 if they were given.
+    relative
+        Variance of the noise of each observation over the process's, shape ``(n,)``; None where all are
+        alike.
     """
 
     inputs: FloatArray
@@ -89,10 +92,15 @@ class GaussianProcess:
     factor: FloatArray
     weights: FloatArray
     fitted: int = 0
+    relative: FloatArray | None = None
 
     @classmethod
     def fit(
-        cls, inputs: FloatArray, outcomes: FloatArray, start: Hyperparameters | None = None
+        cls,
+        inputs: FloatArray,
+        outcomes: FloatArray,
+        start: Hyperparameters | None = None,
+        relative: FloatArray | None = None,
     ) -> "GaussianProcess":
         """The most probable process given the observations.
 
@@ -107,26 +115,34 @@ class GaussianProcess:
             Shape ``(n,)``.
         start
             Where the search starts beside the medians of the priors; say what fewer observations gave.
+        relative
+            Variance of the noise of each observation over the process's, shape ``(n,)``.
         """
         usual = Hyperparameters.usual(inputs.shape[1])
         if len(outcomes) < 2 or not np.ptp(outcomes) > 0:
-            return replace(cls.condition(inputs, outcomes, usual), fitted=len(outcomes))
+            return replace(cls.condition(inputs, outcomes, usual, relative), fitted=len(outcomes))
         scaled = (outcomes - outcomes.mean()) / outcomes.std()
         some = np.linspace(0, len(scaled) - 1, min(len(scaled), MOST)).round().astype(np.int64)
-        objective = _Posterior(inputs[some], scaled[some])
+        objective = _Posterior(inputs[some], scaled[some], None if relative is None else relative[some])
         starts = [usual] if start is None else [start, usual]
         found = [objective.minimum(each.logarithms) for each in starts]
         best = min(found, key=lambda pair: pair[1])[0]
-        process = cls.condition(inputs, outcomes, Hyperparameters.of_logarithms(best))
+        process = cls.condition(inputs, outcomes, Hyperparameters.of_logarithms(best), relative)
         return replace(process, fitted=len(outcomes))
 
     @classmethod
     def condition(
-        cls, inputs: FloatArray, outcomes: FloatArray, hyperparameters: Hyperparameters
+        cls,
+        inputs: FloatArray,
+        outcomes: FloatArray,
+        hyperparameters: Hyperparameters,
+        relative: FloatArray | None = None,
     ) -> "GaussianProcess":
         """The process of some hyperparameters given the observations."""
-        lower, noise = _factor(matern(inputs, inputs, hyperparameters.lengths), hyperparameters.noise)
-        return cls._of_factor(inputs, outcomes, replace(hyperparameters, noise=noise), lower)
+        correlation = matern(inputs, inputs, hyperparameters.lengths)
+        lower, noise = _factor(correlation, hyperparameters.noise, relative)
+        process = cls._of_factor(inputs, outcomes, replace(hyperparameters, noise=noise), lower)
+        return process if relative is None else replace(process, relative=relative)
 
     @classmethod
     def _of_factor(
@@ -145,6 +161,8 @@ class GaussianProcess:
     def extended(self, inputs: FloatArray, outcomes: FloatArray) -> "GaussianProcess":
         """With further observations and the same hyperparameters: rows are added to the factor.
 
+        Their noise is the process's.
+
         Parameters
         ----------
         inputs, outcomes
@@ -155,16 +173,17 @@ class GaussianProcess:
         corner = matern(inputs, inputs, lengths) - across.T @ across
         all_inputs = np.concatenate([self.inputs, inputs])
         all_outcomes = np.concatenate([self.outcomes, outcomes])
+        relative = None if self.relative is None else np.append(self.relative, np.ones(len(inputs)))
         try:
             last = cholesky(corner + noise * np.eye(len(inputs)), lower=True, check_finite=False)
         except LinAlgError:
-            whole = self.condition(all_inputs, all_outcomes, self.hyperparameters)
+            whole = self.condition(all_inputs, all_outcomes, self.hyperparameters, relative)
             return replace(whole, fitted=self.fitted)
         n = len(self.inputs)
         lower = np.zeros((n + len(inputs), n + len(inputs)))
         lower[:n, :n], lower[n:, :n], lower[n:, n:] = self.factor, across.T, last
         longer = self._of_factor(all_inputs, all_outcomes, self.hyperparameters, lower)
-        return replace(longer, fitted=self.fitted)
+        return replace(longer, fitted=self.fitted, relative=relative)
 
     def predict(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of the noise-free outcome, each of shape ``(q,)``.
@@ -213,11 +232,14 @@ def _inverse(lower: FloatArray) -> FloatArray:
     return inverse
 
 
-def _factor(correlation: FloatArray, noise: float) -> tuple[FloatArray, float]:
+def _factor(
+    correlation: FloatArray, noise: float, relative: FloatArray | None = None
+) -> tuple[FloatArray, float]:
     """Cholesky factor of a correlation with noise, and the noise it took: more where it is singular."""
+    own = np.eye(len(correlation)) if relative is None else np.diag(relative)
     while True:
         try:
-            lower = cholesky(correlation + noise * np.eye(len(correlation)), lower=True, check_finite=False)
+            lower = cholesky(correlation + noise * own, lower=True, check_finite=False)
         except LinAlgError:
             noise *= 10.0
         else:
@@ -227,8 +249,8 @@ def _factor(correlation: FloatArray, noise: float) -> tuple[FloatArray, float]:
 class _Posterior:
     """Negative logarithm of the hyperparameters' posterior density, up to a constant, with its gradient."""
 
-    def __init__(self, inputs: FloatArray, outcomes: FloatArray) -> None:
-        self.inputs, self.outcomes = inputs, outcomes
+    def __init__(self, inputs: FloatArray, outcomes: FloatArray, relative: FloatArray | None = None) -> None:
+        self.inputs, self.outcomes, self.relative = inputs, outcomes, relative
         self.centre = Hyperparameters.usual(inputs.shape[1]).logarithms
         self.spread = np.append(np.full(inputs.shape[1], LENGTH_SPREAD), NOISE_SPREAD)
         self.bounds = [*[tuple(np.log(BOUNDS_OF_LENGTH))] * inputs.shape[1], tuple(np.log(BOUNDS_OF_NOISE))]
@@ -247,7 +269,7 @@ class _Posterior:
         scaled = self.inputs / lengths
         reach = ROOT5 * _distances(scaled, scaled)
         decay = np.exp(-reach)
-        lower, _ = _factor((1.0 + reach + reach**2 / 3.0) * decay, noise)
+        lower, _ = _factor((1.0 + reach + reach**2 / 3.0) * decay, noise, self.relative)
         fitted = GaussianProcess._of_factor(
             self.inputs, self.outcomes, Hyperparameters(lengths, noise), lower
         )
@@ -257,6 +279,7 @@ class _Posterior:
         slope = influence * ((1.0 + reach) * decay)
         # Sum over pairs of slope * squared difference, without an array (n, n, d).
         pairs = 2.0 * (slope.sum(axis=1) @ scaled**2 - np.einsum("ij,ij->j", scaled, slope @ scaled))
-        gradient = np.append(5.0 / 6.0 * pairs, 0.5 * noise * np.trace(influence))
+        own = np.trace(influence) if self.relative is None else np.diag(influence) @ self.relative
+        gradient = np.append(5.0 / 6.0 * pairs, 0.5 * noise * own)
         away = (theta - self.centre) / self.spread
         return value + 0.5 * float(away @ away), gradient + away / self.spread

@@ -75,6 +75,19 @@ class Observations:
         """Number of designs."""
         return int(self.design.max(initial=-1)) + 1
 
+    def first(self, size: int) -> "Observations":
+        """The first rows."""
+        return Observations(self.codes[:size], self.values[:size], self.fidelity[:size], self.design[:size])
+
+    def begins(self, other: "Observations") -> bool:
+        """Whether the other's first rows are these."""
+        start = other.first(len(self.codes))
+        return (
+            np.array_equal(self.codes, start.codes)
+            and np.array_equal(self.values, start.values)
+            and np.array_equal(self.fidelity, start.fidelity)
+        )
+
     def designs(self) -> "Observations":
         """One row a design: the mean of those that were trained longest."""
         longest = np.full(self.count, -np.inf)

@@ -4,12 +4,13 @@ The one core of ``search_table`` and of the optimiser ``ehvi``. Values come in o
 objectives first, then the known ones, all signed so that less is better.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from codesign.optimisers.fidelity import lifted
 from codesign.optimisers.gaussian import GaussianProcess
 from codesign.optimisers.improvement import boxes, log_expected_gain
 from codesign.pareto import non_dominated
@@ -109,6 +110,7 @@ class Surrogates:
         scale: Scale,
         before: "Surrogates | None" = None,
         often: int = OFTEN,
+        parts: tuple[FloatArray, NDArray[np.int64]] | None = None,
     ) -> "Surrogates":
         """Surrogates of some evaluations.
 
@@ -125,12 +127,19 @@ class Surrogates:
             observations rows are added until a tenth is new.
         often
             Up to how many observations everything is fitted anew each time.
+        parts
+            Where these are parts of trainings: fidelity and number of the design of each that ended well,
+            ``(k,)``, as ``lifted`` takes them.
         """
         scaled = Scale(scale.logarithm[: measured.shape[1]])(measured)
+        noises: list[FloatArray | None] = [None] * measured.shape[1]
+        if parts is not None:
+            scaled, relative = lifted(scaled, *parts)
+            noises = list(relative.T)
         old = before.objectives if before else (None,) * measured.shape[1]
         objectives = tuple(
-            _updated(process, inputs[ok], column, often)
-            for process, column in zip(old, scaled.T, strict=True)
+            _updated(process, inputs[ok], column, often, noise)
+            for process, column, noise in zip(old, scaled.T, noises, strict=True)
         )
         success = None
         if not ok.all():
@@ -192,15 +201,26 @@ class Surrogates:
 
 
 def _updated(
-    old: GaussianProcess | None, inputs: FloatArray, outcomes: FloatArray, often: int
+    old: GaussianProcess | None,
+    inputs: FloatArray,
+    outcomes: FloatArray,
+    often: int,
+    relative: FloatArray | None = None,
 ) -> GaussianProcess:
-    """Rows added to the old process where that will do, else a new fit that starts from it."""
+    """Rows added to the old process where that will do, else a new fit that starts from it.
+
+    With relative noises, which all change as more is known, the old process's hyperparameters.
+    """
     if old is None:
-        return GaussianProcess.fit(inputs, outcomes)
+        return GaussianProcess.fit(inputs, outcomes, relative=relative)
     n = len(old.inputs)
+    few = often < len(inputs) < REFIT * old.fitted
+    if relative is not None and few:
+        process = GaussianProcess.condition(inputs, outcomes, old.hyperparameters, relative)
+        return replace(process, fitted=old.fitted)
     same = np.array_equal(old.inputs, inputs[:n]) and np.array_equal(old.outcomes, outcomes[:n])
-    if same and len(inputs) == n:
+    if relative is None and same and len(inputs) == n:
         return old
-    if same and often < len(inputs) < REFIT * old.fitted:
+    if relative is None and same and few:
         return old.extended(inputs[n:], outcomes[n:])
-    return GaussianProcess.fit(inputs, outcomes, old.hyperparameters)
+    return GaussianProcess.fit(inputs, outcomes, old.hyperparameters, relative)

@@ -341,13 +341,18 @@ def test_what_a_design_adds_is_measured_from_its_bound() -> None:
 
 
 def test_how_bad_a_design_may_be_follows_those_that_climbed() -> None:
-    """3.4 is beyond half way to the worst; not if 3.3 came to keep the budget; and again if 3.35 did not."""
-    asked, worst = (3.4, 1.0), (3.7, 2.0)
-    rungs = Rungs((1, 2), 2)
-    fair, mended, lost = (2.9, 100.0), (3.3, 50.0), (3.35, 40.0)
-    assert climbers(rungs, on_rungs([fair, asked, worst, worst], [(2.8, 100.0)])) == []
-    assert climbers(rungs, on_rungs([mended, asked, worst, worst], [(2.8, 50.0)])) == [1]
-    assert climbers(rungs, on_rungs([mended, lost, asked, *[worst] * 4], [(2.8, 50.0), (3.1, 40.0)])) == []
+    """Half way from the budget, or the worst that came to keep it, to the best that did not, or the worst."""
+    worst = [(3.7, 2.0)] * 2
+    fair, mended, lost = (2.9, 100.0), (3.3, 50.0), (3.4, 40.0)
+
+    def reach(*rungs: list[Vector]) -> float:
+        return float(_reach(on_rungs(*rungs), 0, 1)[0])
+
+    assert reach([fair, *worst]) == pytest.approx((3.0 + 3.7) / 2)
+    assert reach([fair, *worst], [(2.8, 100.0)]) == pytest.approx((3.0 + 3.7) / 2)
+    assert reach([mended, *worst], [(2.8, 50.0)]) == pytest.approx((3.3 + 3.7) / 2)
+    assert reach([mended, lost, *worst], [(2.8, 50.0), (3.1, 40.0)]) == pytest.approx((3.3 + 3.4) / 2)
+    assert reach([lost, *worst], [(3.1, 40.0)]) == pytest.approx((3.0 + 3.4) / 2)
 
 
 def test_the_bound_is_learnt_down_the_ladder() -> None:
@@ -356,7 +361,7 @@ def test_the_bound_is_learnt_down_the_ladder() -> None:
     low = [(3.3, 50.0), (3.5, 40.0), (3.55, 1.0), *[(3.7, 9.0)] * 5, (3.0, 99.0)]
     middle = [(3.2, 50.0), (3.3, 40.0)]
     assert climbers(rungs, on_rungs(low, middle, [(2.9, 50.0)])) == [2, 8]
-    assert climbers(rungs, on_rungs(low, middle, [(3.19, 50.0)])) == [8]
+    assert climbers(rungs, on_rungs(low, middle, [(3.19, 50.0)])) == [8, 2]
 
 
 def test_if_none_keeps_the_bound_the_best_climbs_as_without() -> None:
@@ -386,7 +391,8 @@ def test_a_design_within_the_budget_is_never_left_for_one_beyond_it(
         return
     reach = _reach(trials, job.rung - 1, rungs.top)
     assert (reach >= (budget, FREE)).all()
-    kept = [values for values in here.values() if values[0] <= reach[0]]
+    above = {trial.candidate for trial in trials if trial.rung >= job.rung}
+    kept = [each for each, values in here.items() if values[0] <= reach[0] and each not in above]
     assert here[job.candidate][0] <= reach[0] or not kept
 
 

@@ -110,3 +110,34 @@ def test_two_hundred_times_the_same_point(outcomes: Points) -> None:
     mean, variance = GaussianProcess.fit(np.zeros((200, 3)), outcomes).predict(np.ones((4, 3)))
     assert np.isfinite(mean).all()
     assert (variance >= 0).all()
+
+
+def test_gradient_and_prediction_with_noises_of_their_own() -> None:
+    """An observation of noise ``v / k`` is ``k`` observations of noise ``v``."""
+    inputs, outcomes = data(12)
+    relative = np.where(np.arange(12) < 6, 1.0, 1 / 3)
+    given_ = Hyperparameters(np.array([0.5, 0.7, 2.0]), 1e-2)
+    process = GaussianProcess.condition(inputs, outcomes, given_, relative)
+    repeats = np.repeat(np.arange(12), np.where(np.arange(12) < 6, 1, 3))
+    repeated = GaussianProcess.condition(inputs[repeats], outcomes[repeats], given_)
+    wanted = data(9, seed=1)[0]
+    np.testing.assert_allclose(process.predict(wanted)[0], repeated.predict(wanted)[0], rtol=1e-6)
+    longer = GaussianProcess.condition(inputs[:10], outcomes[:10], given_, relative[:10]).extended(
+        inputs[10:], outcomes[10:]
+    )
+    whole = GaussianProcess.condition(inputs, outcomes, given_, np.append(relative[:10], [1.0, 1.0]))
+    np.testing.assert_allclose(longer.predict(wanted), whole.predict(wanted), rtol=1e-6)
+    np.testing.assert_array_equal(longer.relative, whole.relative)
+    posterior = _Posterior(inputs, (outcomes - outcomes.mean()) / outcomes.std(), relative)
+    theta = np.array([0.1, -0.2, 0.3, -3.0])
+    steps = 1e-5 * np.eye(4)
+    differences = [(posterior(theta + step)[0] - posterior(theta - step)[0]) / 2e-5 for step in steps]
+    np.testing.assert_allclose(posterior(theta)[1], differences, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_noisier_counts_less() -> None:
+    inputs = np.zeros((2, 1))
+    outcomes = np.array([0.0, 1.0])
+    usual = Hyperparameters(np.ones(1), 1e-2)
+    mean, _ = GaussianProcess.condition(inputs, outcomes, usual, np.array([1.0, 9.0])).predict(inputs[:1])
+    assert mean[0] == pytest.approx(0.1, abs=0.01)
