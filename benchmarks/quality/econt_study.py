@@ -28,6 +28,7 @@ from econt_claims import claims
 from econt_report import write_report
 
 from codesign.files import write_file
+from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Workload
 from codesign.metrics import METRICS, binned, emd
 from codesign.network import Network
@@ -46,6 +47,7 @@ WAFERS, STEPS, BATCH, RATE = 200_000, 40_000, 64, 3e-3
 MARKS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, STEPS)
 OCCUPANCY = (0, 1, 2, 4, 6, 8, 10, 12, 16, 20, 49)
 LOG_P = (-2, -1, -0.5, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 4)
+FLIPPED, FLIPPED_WAFERS = (0, 1e-4, 1e-3, 2.5e-3, 5e-3, 7.5e-3, 1e-2, 1), 10_000
 ETA = (1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8, 3.2)
 
 
@@ -203,6 +205,48 @@ def without_network(wafers: Wafers) -> dict[str, Any]:
     return rows
 
 
+def bit_flips(data: Data) -> dict[str, list[float]]:
+    """EMD of the 6-bit c8 S2 with some of the bits of its encoder's weights flipped: share to draws."""
+    recipe = Recipe.quick(STEPS, batch=BATCH, learning_rate=RATE, validation_samples=8192, validate_every=500)
+    samples = data.task.training, data.task.validation
+    network = fit(TRAININGS[1].network(), *samples, recipe, loss="telescoping", seed=0).network
+    held = data.held.take(slice(0, FLIPPED_WAFERS))
+    found = {}
+    for share in FLIPPED:
+        draws = range(9 if 0 < share < 1 else 1)
+        damaged = [with_flips(network, share, np.random.default_rng(seed)) for seed in draws]
+        found[f"{share:g}"] = [float(emd(held.calq, decoded(each, held)).mean()) for each in damaged]
+        print("bits flipped", share, found[f"{share:g}"], flush=True)
+    return found
+
+
+def with_flips(network: Network, share: float, rng: np.random.Generator) -> Network:
+    """The network with a share of the bits of its chip's weights and biases flipped, in two's complement."""
+    weights = dict(network.weights)
+    fixed = {
+        f"{layer.name}.{role}": getattr(layer, role)
+        for layer in network.chip.layers
+        for role in ("weight", "bias")
+        if getattr(layer, role, None) is not None
+    }
+    sizes = {name: weights[name].size * width(form) for name, form in fixed.items()}
+    flipped = np.zeros(sum(sizes.values()), dtype=np.int64)
+    flipped[rng.permutation(len(flipped))[: round(share * len(flipped))]] = 1
+    start = 0
+    for name, form in fixed.items():
+        bits = flipped[start : start + sizes[name]].reshape(*weights[name].shape, width(form))
+        start += sizes[name]
+        mask = (bits << np.arange(width(form))).sum(axis=-1)
+        code = (weights[name].astype(np.int64) & ((1 << width(form)) - 1)) ^ mask
+        weights[name] = np.where(code >> (width(form) - 1), code - (1 << width(form)), code)
+    return network.with_weights(weights)
+
+
+def width(form: FixedPoint) -> int:
+    """Bits of a signed weight."""
+    return 1 + form.integer_bits + form.fraction_bits
+
+
 def machine() -> dict[str, Any]:
     names = ("codesign", "numpy", "torch", "botorch")
     return {
@@ -251,6 +295,8 @@ def main() -> None:
     }
     if not options.no_training:
         run(results, data, options.only)
+    if "bit_flips" not in results and not options.no_training:
+        results["bit_flips"] = bit_flips(data)
     results["data"] = [
         {"observable": r.observable, "reference": r.reference, "value": r.value, "ok": r.ok}
         for r in check(data.task.wafers, "pileup")
