@@ -8,7 +8,7 @@ BIN := .venv/bin
 .venv/.ready: pyproject.toml constraints.txt
 	@echo "Setting up .venv: some minutes, once"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev,finn,hls4ml,place,rtl]"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev,finn,hls4ml,peers,place,rtl]"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-deps finn-plus mip onnx-passes
 	touch $@
 
@@ -32,7 +32,7 @@ lint: .venv/.ready
 
 bench: .venv/.kernels
 	$(BIN)/python benchmarks/speed/record.py
-	for name in generator pricing startup proposals; do $(BIN)/python benchmarks/speed/$$name.py || exit 1; done
+	for name in generator scores pricing startup proposals; do $(BIN)/python benchmarks/speed/$$name.py || exit 1; done
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -295,7 +295,12 @@ def _plain(value: Any) -> Any:
 
 
 def _condition(part: Conditional) -> dict[str, Any]:
-    single = [_literal(part.name, parent, values) for parent, values in part.conditions]
+    """All conditions on a parameter; ConfigSpace takes no two on the same parent in one AND."""
+    merged: dict[str, tuple[Value, ...]] = {}
+    for parent, values in part.conditions:
+        these = set(map(key, values))
+        merged[parent] = tuple(value for value in merged.get(parent, values) if key(value) in these)
+    single = [_literal(part.name, parent, values) for parent, values in merged.items()]
     return single[0] if len(single) == 1 else {"type": "AND", "child": part.name, "conditions": single}
 
 

@@ -146,11 +146,20 @@ class _Block:
         self.items.append(made)
         return made
 
+    def uses(self) -> set[str]:
+        """Names of the parents in the conditions of this list and of those within it."""
+        return {block.condition[0] for block in self.inside()}
+
     def made(self) -> tuple[Item, ...]:
-        """The items; lists that nothing came to stand in are left out."""
+        """The items, each ``When`` behind all its parents; lists that nothing stands in are left out."""
+        own = {item.name for item in self.items if isinstance(item, Parameter)}
         items: list[Item] = []
-        for item in self.items:
+        waiting = list(self.items)
+        while waiting:
+            item = next(each for each in waiting if isinstance(each, Parameter) or not each.uses() & own)
+            waiting.remove(item)
             if isinstance(item, Parameter):
+                own.remove(item.name)
                 items.append(item)
             elif inner := item.made():
                 items.append(When(*item.condition, inner))

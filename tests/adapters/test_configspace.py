@@ -52,22 +52,22 @@ LIMITED = SearchSpace(
                 Repeat(
                     "layers",
                     (
-                        ordinal("stride", (1, 2, 4)),
+                        ordinal("stride", (1, 4)),
                         categorical("pool", (False, True)),
                         When("pool", (True,), (ordinal("size", (2, 4)),)),
-                        ordinal("filters", (2, 4, 8)),
+                        ordinal("filters", (2, 4)),
                     ),
                     1,
                     2,
                     (
-                        Limit("too small", lambda x: int(x["stride"]) // 2 + int(x.get("size", 0)), 6),
+                        Limit("too small", lambda x: int(x["stride"]) // 2 + int(x.get("size", 0)), 5),
                         Limit("one pool", lambda x: int(x["pool"]), 1),
                     ),
                 ),
             ),
         ),
-        integer("bits", 2, 8, step=2),
-        integer("deep", 1, 3),
+        integer("bits", 2, 8, step=6),
+        integer("deep", 1, 2),
     ),
     (Constraint("few bits where it is deep", lambda c: c["deep"] + c["bits"] < 10, ("deep", "bits")),),
 )
@@ -96,8 +96,8 @@ def test_a_constraint_that_reads_a_parameter_that_may_not_exist() -> None:
 
 
 def test_what_configspace_cannot_say_is_told() -> None:
-    unnamed = replace(LIMITED, constraints=(Constraint("anything", lambda c: True),))
-    with pytest.raises(SpaceError, match="ConfigSpace cannot say of space 'limited': anything; name what"):
+    unnamed = replace(econt.ARCHITECTURE, constraints=(Constraint("anything", lambda c: True),))
+    with pytest.raises(SpaceError, match="cannot say of space 'econt-architecture': anything; name what"):
         to_configspace(unnamed)
     assert to_configspace(unnamed, relaxed=True)["hyperparameters"]
     only = SearchSpace("only", (integer("a", 0, 3),), only=(Candidate({"a": 1}),))
@@ -186,7 +186,7 @@ def test_configspace_reads_what_is_written_and_has_the_same_configurations(space
     for candidate in space.sample(100, np.random.default_rng(0)):
         module.Configuration(theirs, values=dict(candidate.values))
     seen = {space.candidate(dict(drawn)) for drawn in theirs.sample_configuration(150)}
-    assert len(seen) > 50
+    assert len(seen) > 20
     assert module.Configuration(theirs, values=dict(theirs.get_default_configuration()))
 
 
