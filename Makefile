@@ -22,7 +22,7 @@ demo: .venv/.kernels
 	else $(BIN)/codesign run examples/demo.toml --out runs/demo; fi
 
 test: .venv/.kernels
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
