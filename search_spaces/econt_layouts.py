@@ -1,8 +1,8 @@
 """The ECON-T spaces on images of other layouts: 4x4x3, a channel a block, and 6x6x3, with its neighbours.
 
 Layers, formats and names are those of ``search_spaces.econt``, ``econt_float`` and ``econt_qkeras``; only the
-shape of the images differs, and with it how often strides and poolings may halve them. A task must give
-images of the same layout: see ``codesign.tasks.layouts``.
+shape of the images differs, and with it how often strides and poolings may halve them. The task must give
+images of the same layout: its option ``layout``, of ``codesign.tasks.layouts``.
 """
 
 from collections.abc import Mapping
