@@ -5,7 +5,8 @@
 The EMD of a design is the posterior mean of a Gaussian process that was fitted once to designs really trained
 (`benchmarks/results/econt-designs.json.gz`: random designs of the study of `examples/demo.toml`, 2,000 steps
 each); the area is the hardware model's, known exactly, as in a study. So strategies are compared on the shape
-of the real problem, not on the problem. Hypervolumes are of the logarithms of both, up to the budgets.
+of the real problem, not on the problem, and on one that suits Gaussian processes: kernel and coordinates are
+those of our own surrogate. Hypervolumes are of the logarithms of both, up to the budgets.
 
 All begin with the baseline. A trial is a design that a study would train. So peers are given for nothing: a
 design that is over a budget (told with its values, which break the peer's constraints), one that was measured

@@ -40,7 +40,7 @@ PROBLEMS = {
     "DTLZ2": DTLZ2(dim=6, num_objectives=2),
 }
 GOALS = {"BraninCurrin": {30: 57.5, 50: 58.5}, "ZDT1": {50: 120.5}, "DTLZ2": {50: 0.36}}
-LEVELS = {"BraninCurrin": 129, "ZDT1": 65, "DTLZ2": 65}
+LEVELS = {"BraninCurrin": 513, "ZDT1": 65, "DTLZ2": 65}
 EVALUATIONS = 50
 OURS = {"ours": "ehvi", "ours-qnehvi": "qnehvi"}
 PEERS = {"tpe": "optuna", "nsga2": "optuna", "qlognehvi": "botorch", "sobol": "botorch"}

@@ -152,12 +152,12 @@ class Method:
 
 METHODS = {
     "ehvi": Method(lambda n, turns: ours("ehvi", n, turns), (50, 100, 200, 500, 1000, 2000), 7, "#c1121f"),
-    "qnehvi": Method(lambda n, turns: ours("qnehvi", n, turns), (50, 100, 200), 5, "#780000"),
+    "qnehvi": Method(lambda n, turns: ours("qnehvi", n, turns), (50, 100, 200), 3, "#780000"),
     "qnehvi, 8 at once": Method(
-        lambda n, turns: ours("qnehvi", n, turns, BATCH), (50, 100, 200), 2, "#e07a5f"
+        lambda n, turns: ours("qnehvi", n, turns, BATCH), (50, 100, 200), 1, "#e07a5f"
     ),
     "Optuna TPE": Method(optuna_tpe, (50, 100, 200, 500, 1000, 2000), 7, "#003049", "optuna"),
-    "Ax": Method(ax, (50, 100, 200), 3, "#669bbc", "ax-platform"),
+    "Ax": Method(ax, (50, 100, 200), 2, "#669bbc", "ax-platform"),
 }
 
 
