@@ -9,7 +9,7 @@ the space: random ones, the neighbours of the front, and then the neighbours of 
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import botorch.acquisition.multi_objective.logei as logei
 import numpy as np
@@ -32,7 +32,8 @@ from linear_operator.utils.errors import NanError, NotPSDError
 from numpy.typing import NDArray
 
 from codesign.evaluation import Evaluation, latest
-from codesign.optimisers.observed import scored, seen, valued
+from codesign.optimisers.fidelity import lifted
+from codesign.optimisers.observed import Observations, scored, seen
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.proposing import START, best_row, coordinates, reference_of, start_row
 from codesign.pareto import non_dominated
@@ -93,13 +94,12 @@ class QNEHVI:
         pool = problem.draw(POOL, rng, before)
         if not len(pool):
             return None
-        learnt = scored(problem, latest(history))
-        parts = scored(problem, history) if problem.steps else learnt
-        if len(known) < START or len(learnt) < 2:
+        told = Observations.of(problem, history)
+        if len(known) < START or told.count < 2:
             row = start_row(problem, pool, known, before, rng)
             return Proposal(problem.space.decode(row[None])[0], "start")
         try:
-            row = _search(problem, learnt, parts, pending, pool, before, rng)
+            row = _search(problem, history, told, pending, pool, before, rng)
         except (InputDataError, ModelFittingError, NotPSDError, NanError) as error:
             row = pool[0]
             return Proposal(
@@ -110,8 +110,8 @@ class QNEHVI:
 
 def _search(
     problem: Problem,
-    learnt: Sequence[Evaluation],
-    parts: Sequence[Evaluation],
+    history: Sequence[Evaluation],
+    told: Observations,
     pending: Sequence[Candidate],
     pool: Codes,
     before: set[bytes],
@@ -119,13 +119,12 @@ def _search(
 ) -> Codes:
     """Row of the largest acquisition among the pool and the neighbours of the front and of the best.
 
-    The surrogate learns from ``parts`` of trainings, each at its fidelity, and is asked about full ones.
+    The surrogate learns from every part of a training, as what it says of a full one, and from every repeat.
     """
     space = problem.space
-    codes, values = valued(problem, learnt)
-    part_codes, part_values = valued(problem, parts)
-    fidelity = np.array([problem.fidelity(evaluation) for evaluation in parts])
-    scale = _Scale.of(part_values)
+    scale = _Scale.of(told.values)
+    data = _in_full(problem, told, scale)
+    designs = data.designs()
     with _one_thread(), torch.random.fork_rng(), warnings.catch_warnings():
         for category in (
             BotorchWarning,
@@ -136,21 +135,19 @@ def _search(
         ):
             warnings.simplefilter("ignore", category)
         torch.manual_seed(int(rng.integers(2**31)))
-        corner = reference_of(problem, learnt, scale(values), scale)
-        data = _Data(part_codes, scale(part_values), fidelity)
-        score = _acquisition(problem, codes, data, scale, pending, corner)
-        front = codes[non_dominated(values)]
+        corner = reference_of(problem, scored(problem, latest(history)), designs.values, scale)
+        score = _acquisition(problem, designs.codes, data, scale, pending, corner)
+        front = designs.codes[non_dominated(designs.values)]
         near = [space.neighbour_codes(row) for row in front]
         return best_row(problem, score, np.concatenate([pool, *near]), before)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Data:
-    """What a surrogate learns from: rows, their scaled objectives, and the fidelity of each."""
-
-    codes: Codes
-    values: FloatArray
-    fidelity: FloatArray
+def _in_full(problem: Problem, told: Observations, scale: _Scale) -> Observations:
+    """Scaled values, those of parts of trainings lifted to full ones."""
+    values, measured = scale(told.values), len(problem.measured_objectives)
+    if problem.steps:
+        values[:, :measured], _ = lifted(values[:, :measured], told.fidelity, told.design)
+    return replace(told, values=values)
 
 
 @contextmanager
@@ -178,31 +175,24 @@ class _Score:
         return values
 
 
-def _inputs(
-    problem: Problem, codes: Codes, scale: _Scale, measured: int, fidelity: FloatArray | None = None
-) -> torch.Tensor:
-    """Coordinates for the Gaussian process, then the scaled known objectives, which are read off exactly.
-
-    Where designs are trained in parts, the first coordinate is the fidelity; by default that of a full one.
-    """
+def _inputs(problem: Problem, codes: Codes, scale: _Scale, measured: int) -> torch.Tensor:
+    """Coordinates for the Gaussian process, then the scaled known objectives, which are read off exactly."""
     known = problem.known_values(codes)
     padded = np.concatenate([np.ones((len(codes), measured)), known], axis=1)
     exact = scale(padded)[:, measured:]
-    part = np.zeros(len(codes)) if fidelity is None else fidelity
-    first = [part[:, None]] if problem.steps else []
-    return torch.from_numpy(np.concatenate([*first, coordinates(problem, codes), exact], axis=1))
+    return torch.from_numpy(np.concatenate([coordinates(problem, codes), exact], axis=1))
 
 
 def _acquisition(
     problem: Problem,
     codes: Codes,
-    data: _Data,
+    data: Observations,
     scale: _Scale,
     pending: Sequence[Candidate],
     corner: FloatArray,
 ) -> _Score:
     measured, exact = len(problem.measured_objectives), len(problem.known_objectives)
-    learnt = _inputs(problem, data.codes, scale, measured, data.fidelity)
+    learnt = _inputs(problem, data.codes, scale, measured)
     inputs = _inputs(problem, codes, scale, measured)
     models: list[torch.nn.Module] = [
         _gaussian_process(learnt, torch.from_numpy(-data.values[:, index : index + 1]))
