@@ -52,6 +52,7 @@ MOST_ADRS = {
     "ours": {"20": 0.009, "50": 0.0015, "100": 0.0003},
     "known": {"20": 0.0035, "50": 0.0004, "100": 0.0001},
 }
+OVER = {"ours": "all", "known": "fpga"}  # known is the logic, which the SLAM space has not
 LEAST_RATIO = {"ours": {"20": 0.960, "50": 0.995}, "known": {"20": 0.994, "50": 0.999}}
 
 Points = NDArray[np.float64]
@@ -224,13 +225,13 @@ def lost(methods: dict[str, Any]) -> list[str]:
 
 
 def short(methods: dict[str, Any]) -> list[str]:
-    """What is behind its goal over all spaces."""
+    """What is behind its goal."""
     found = []
     for method in MOST_ADRS.keys() & methods.keys():
-        over = methods[method]["all"]
+        over = methods[method][OVER[method]]
         for at, bound in MOST_ADRS[method].items():
             if over["adrs"].get(at, 0.0) > bound:
-                found.append(f"{method}: ADRS at {at} is {over['adrs'][at]:.2g}, goal {bound:g}")
+                found.append(f"{method}: ADRS at {at} is {over['adrs'][at]:.3g}, goal {bound:g}")
         for at, bound in LEAST_RATIO[method].items():
             if over["hypervolume_ratio"].get(at, 1.0) < bound:
                 found.append(f"{method}: HVR at {at} is {over['hypervolume_ratio'][at]:.4f}, goal {bound:g}")
