@@ -88,5 +88,24 @@ def test_of_trainings_in_parts_it_is_the_last_that_went_well(rows: list[tuple[in
     np.testing.assert_array_equal(sorted(values[:, 0]), sorted(last.values()))
 
 
+@given(told, st.integers(0, 29), st.sampled_from((0, 1, 2)))
+def test_a_history_begins_with_its_first_rows_and_with_no_other(
+    rows: list[tuple[int, int, float, str]], size: int, changed: int
+) -> None:
+    whole = [(a, steps, error, "ok") for a, steps, error, _ in rows]
+    found = Observations.of(problem(), history_of(whole))
+    assert found.first(size).begins(found)
+    if size < len(whole):
+        row = [(whole[size][0] + 1) % 6, whole[size][1], whole[size][2]]
+        if changed:
+            row = [
+                whole[size][0],
+                *((whole[size][1] % 90 + 10, whole[size][2]), (whole[size][1], 2e3))[changed - 1],
+            ]
+        other = history_of([*whole[:size], (*row, "ok"), *whole[size + 1 :]])  # type: ignore[arg-type]
+        assert not found.first(size + 1).begins(Observations.of(problem(), other))
+        assert not found.begins(found.first(size))
+
+
 def _well(evaluation: Evaluation) -> bool:
     return evaluation.ok and bool(np.isfinite(evaluation.value("error")))
