@@ -27,6 +27,7 @@ from codesign.fixedpoint import FixedPoint, IntArray
 
 __all__ = [
     "LAYER_KINDS",
+    "Conditions",
     "Conv",
     "ConvTranspose",
     "Dense",
@@ -277,6 +278,25 @@ class Reshape(Layer):
 
 
 @dataclass(frozen=True, slots=True)
+class Conditions(Layer):
+    """A second input: ``count`` values that are known of each sample, put behind the values of the vector.
+
+    Behind the chip only, in float: what reads the chip out knows them, the chip does not.
+    """
+
+    count: int
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """``(size + count,)``."""
+        if len(shape) != 1 or self.count < 1:
+            raise NetworkError(
+                f"layer {self.name!r} puts {self.count} values behind an input of shape {shape}; it needs a "
+                "flat input and at least 1 value"
+            )
+        return (shape[0] + self.count,)
+
+
+@dataclass(frozen=True, slots=True)
 class ReLU(Layer):
     """``max(x, 0)``, then rounding into ``output``; with ``output`` None the value stays as it is."""
 
@@ -342,6 +362,7 @@ LAYER_KINDS: Mapping[str, type[Layer]] = {
     "upsample": Upsample,
     "flatten": Flatten,
     "reshape": Reshape,
+    "conditions": Conditions,
     "relu": ReLU,
     "thresholds": Thresholds,
     "sigmoid": Sigmoid,
@@ -392,6 +413,7 @@ class Network:
             raise NetworkError(f"layer names must be unique, got {names}")
         if self.chip_layers is not None and not 0 <= self.chip_layers <= len(names):
             raise NetworkError(f"chip_layers is 0 to {len(names)}, got {self.chip_layers}")
+        self._require_conditions_behind_the_chip()
         shapes: list[Shape] = [tuple(self.input_shape)]
         formats: list[FixedPoint | None] = [self.input_format]
         for layer in self.layers:
@@ -403,6 +425,13 @@ class Network:
         object.__setattr__(self, "_shapes", tuple(shapes))
         object.__setattr__(self, "_formats", tuple(formats))
         object.__setattr__(self, "weights", MappingProxyType(self._checked_weights()))
+
+    def _require_conditions_behind_the_chip(self) -> None:
+        places = [index for index, layer in enumerate(self.layers) if isinstance(layer, Conditions)]
+        first = len(self.layers) if self.chip_layers is None else self.chip_layers
+        if len(places) > 1 or any(place < first for place in places):
+            names = ", ".join(repr(self.layers[place].name) for place in places)
+            raise NetworkError(f"layer {names}: a network takes conditions once, behind its chip part")
 
     def _checked_weights(self) -> dict[str, Array]:
         expected = {
@@ -444,6 +473,11 @@ class Network:
         return bool(self.weights) or self.parameter_count() == 0
 
     @property
+    def conditions(self) -> int:
+        """Values of the second input; 0 without one."""
+        return sum(layer.count for layer in self.layers if isinstance(layer, Conditions))
+
+    @property
     def chip(self) -> "Network":
         """The part that runs on the device, as a network of its own."""
         count = len(self.layers) if self.chip_layers is None else self.chip_layers
@@ -464,7 +498,9 @@ class Network:
         """The same network with these weights."""
         return replace(self, weights=weights)
 
-    def trace(self, inputs: NDArray[Any]) -> Iterator[tuple[str, Array]]:
+    def trace(
+        self, inputs: NDArray[Any], conditions: NDArray[Any] | None = None
+    ) -> Iterator[tuple[str, Array]]:
         """Values at every edge: ``("input", codes)``, then the name of each layer and its output.
 
         Codes (integers) where the edge has a format, real values elsewhere. This is the reference that
@@ -474,19 +510,34 @@ class Network:
         ----------
         inputs
             Shape ``(n, *input_shape)``, real values.
+        conditions
+            Shape ``(n, conditions)``, of a network that takes them.
         """
         if not self.fitted:
             raise NetworkError("the network has no weights yet; fit it or load weights first")
         inputs = np.asarray(inputs)
         if inputs.shape[1:] != self.input_shape:
             raise NetworkError(f"inputs have shape {inputs.shape}, expected (n, {self.input_shape})")
+        known = np.zeros((len(inputs), 0)) if conditions is None else np.asarray(conditions, np.float64)
+        if known.shape != (len(inputs), self.conditions):
+            raise NetworkError(
+                f"conditions have shape {known.shape}, expected {(len(inputs), self.conditions)}: the "
+                f"network takes {self.conditions} beside each input"
+            )
         value: Array = self.input_format.quantise(inputs) if self.input_format else inputs.astype(np.float64)
         yield "input", value
         for layer, before, after in zip(self.layers, self._formats, self._formats[1:], strict=False):
-            value = self._step(layer, value, before, after)
+            value = self._step(layer, value, before, after, known)
             yield layer.name, value
 
-    def _step(self, layer: Layer, value: Array, before: FixedPoint | None, after: FixedPoint | None) -> Array:
+    def _step(
+        self,
+        layer: Layer,
+        value: Array,
+        before: FixedPoint | None,
+        after: FixedPoint | None,
+        known: FloatArray,
+    ) -> Array:
         if before is not None and after is None:
             value, before = before.dequantise(cast(IntArray, value)), None
         match layer:
@@ -509,6 +560,8 @@ class Network:
             case Flatten() | Reshape():
                 shape = layer.output_shape(value.shape[1:])
                 return value.reshape(len(value), *shape)
+            case Conditions():
+                return np.concatenate([value, known], axis=1)
             case Sigmoid():
                 return 0.5 * (1.0 + np.tanh(0.5 * value))
             case _:
@@ -543,13 +596,17 @@ class Network:
         """
         return _last(self.chip.trace(inputs))
 
-    def predict(self, inputs: NDArray[Any], *, chunk: int = 256) -> FloatArray:
+    def predict(
+        self, inputs: NDArray[Any], conditions: NDArray[Any] | None = None, *, chunk: int = 256
+    ) -> FloatArray:
         """Real output of the whole network.
 
         Parameters
         ----------
         inputs
             Shape ``(n, *input_shape)``.
+        conditions
+            Shape ``(n, conditions)``, of a network that takes them.
         chunk
             Inputs computed at once; bounds the memory, does not change the result.
 
@@ -558,12 +615,15 @@ class Network:
         outputs
             Shape ``(n, *output_shape)``.
         """
+        if conditions is not None and len(conditions) != len(inputs):
+            raise NetworkError(f"there are {len(conditions)} rows of conditions for {len(inputs)} inputs")
+        parts = [slice(start, start + chunk) for start in range(0, max(len(inputs), 1), chunk)]
         return np.concatenate(
-            [self._predict(inputs[start : start + chunk]) for start in range(0, max(len(inputs), 1), chunk)]
+            [self._predict(inputs[part], None if conditions is None else conditions[part]) for part in parts]
         )
 
-    def _predict(self, inputs: NDArray[Any]) -> FloatArray:
-        value = _last(self.trace(inputs))
+    def _predict(self, inputs: NDArray[Any], conditions: NDArray[Any] | None) -> FloatArray:
+        value = _last(self.trace(inputs, conditions))
         last = self._formats[-1]
         return last.dequantise(cast(IntArray, value)) if last else cast(FloatArray, value)
 
@@ -682,7 +742,7 @@ def _edge_format(layer: Layer, shape: Shape, before: FixedPoint | None) -> Fixed
                 "have as many fraction bits"
             )
         return layer.output
-    return None if isinstance(layer, Sigmoid) else before
+    return None if isinstance(layer, Sigmoid | Conditions) else before
 
 
 def _bias_shift(layer: _Affine, before: FixedPoint) -> int:

@@ -132,7 +132,8 @@ class Setup:
                 f"a front needs at least two different objectives, got {', '.join(names) or 'none'}"
             )
         self._require_free_names()
-        recipe, why = with_engine(self.recipe, self.recipe.loss or self.task.loss)
+        conditional = self.task.training.conditions is not None
+        recipe, why = with_engine(self.recipe, self.recipe.loss or self.task.loss, conditional=conditional)
         object.__setattr__(self, "recipe", recipe)
         object.__setattr__(self, "why_torch", why)
         for goal in self.objectives:

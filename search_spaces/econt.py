@@ -28,6 +28,7 @@ from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.hardware import Workload
 from codesign.hardware.workload import FLOAT_BITS, taps_on_image
 from codesign.network import (
+    Conditions,
     Conv,
     ConvTranspose,
     Dense,
@@ -165,10 +166,15 @@ def encoder(candidate: Candidate, *, quantised: bool, shape: Shape = INPUT_SHAPE
     return Network(shape, encoder_layers(candidate, formats), source)
 
 
-def with_decoder(chip: Network, candidate: Candidate) -> Network:
-    """The encoder of a candidate, which is the chip, with the decoder that the study gives it."""
+def with_decoder(chip: Network, candidate: Candidate, conditions: int = 0) -> Network:
+    """The encoder of a candidate, which is the chip, with the decoder that the study gives it.
+
+    With ``conditions``, so many values that are known of a module come to the decoder beside the latent ones.
+    """
     image = chip.shapes[next(i for i, layer in enumerate(chip.layers) if isinstance(layer, Flatten))]
     decoder = _decoder(candidate, image, chip.input_shape[2])
+    if conditions:
+        decoder = (Conditions("decoder_conditions", conditions), *decoder)
     return Network(chip.input_shape, (*chip.layers, *decoder), chip.input_format, len(chip.layers))
 
 

@@ -1,7 +1,7 @@
 """Standard ONNX with integer codes (QCDQ): what onnxruntime runs.
 
 ``encoder.onnx`` is the chip part; ``autoencoder.onnx``, where layers follow it, the whole network with its
-float layers.
+float layers, unless they take conditions.
 """
 
 from collections.abc import Callable, Mapping
@@ -96,7 +96,7 @@ def write_models(made: Bundle, dialect: Any) -> None:
 
     network, chip = made.network, made.network.chip
     made.write(ENCODER, model(chip, dialect).SerializeToString())
-    if len(chip.layers) < len(network.layers):
+    if len(chip.layers) < len(network.layers) and not network.conditions:
         made.write(AUTOENCODER, model(network, dialect).SerializeToString())
 
 

@@ -28,12 +28,16 @@ class Samples:
         targets; the others are free.
     weights
         Shape ``(n,)``, float32, not negative: what the loss of each sample is multiplied by; None: 1.
+    conditions
+        Shape ``(n, c)``, float32: what is known of each sample beside, for networks whose decoder takes it;
+        None: nothing.
     """
 
     inputs: NDArray[np.float32]
     targets: NDArray[np.float32]
     output_index: NDArray[np.intp]
     weights: NDArray[np.float32] | None = None
+    conditions: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)

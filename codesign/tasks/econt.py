@@ -26,6 +26,7 @@ from codesign.tasks.concentrator import (
     best_choice,
     short_float,
 )
+from codesign.tasks.conditions import module_conditions
 from codesign.tasks.generator import generate
 from codesign.tasks.layouts import LAYOUTS, Layout, layout_of
 from codesign.tasks.trigger_cell_csv import read_trigger_cells
@@ -72,7 +73,9 @@ def score(network: Network, wafers: Wafers) -> dict[str, Summary]:
 def _decoded(network: Network, wafers: Wafers) -> NDArray[np.float64]:
     """Outputs of an autoencoder, ``(n, 48)`` in CALQ order."""
     layout = layout_of(network)
-    outputs = layout.cells(network.predict(layout.images(wafers.normalised)).reshape(len(wafers), -1))
+    known = module_conditions(wafers) if network.conditions else None
+    answers = network.predict(layout.images(wafers.normalised), known)
+    outputs = layout.cells(answers.reshape(len(wafers), -1))
     if not np.isfinite(outputs).all():
         raise DataError("the network's outputs are not finite: its weights have diverged; train it again")
     return outputs
@@ -120,6 +123,9 @@ class EcontTask:
         Links of the module, 2 to 5: what best choice may send.
     layout
         Name of the images that networks see, of ``codesign.tasks.layouts``.
+    conditional
+        Whether samples have the conditions of their module, for decoders that take them: a space such as
+        ``econt-conditional``.
     """
 
     wafers: Wafers
@@ -130,6 +136,7 @@ class EcontTask:
     busy_only: bool = False
     links: int = 5
     layout: str = "8x8"
+    conditional: bool = False
     name: ClassVar[str] = "econt"
     training: Samples = field(init=False, repr=False)
     """Samples to fit on."""
@@ -149,7 +156,8 @@ class EcontTask:
                     f"none of the {len(of)} {name} wafers has {self.busy_from} or more trigger cells above 1 "
                     "MIP_T; lower busy_from or take busier wafers"
                 )
-            object.__setattr__(self, name, _samples(part, LAYOUTS[self.layout]))
+            known = module_conditions(part) if self.conditional else None
+            object.__setattr__(self, name, _samples(part, LAYOUTS[self.layout], known))
         sent = best_choice(parts[1].calq, CELLS_KEPT[self.links]).calq if self.busy_from is not None else None
         selected = np.zeros(0) if sent is None else emd(parts[1].calq, sent)
         object.__setattr__(self, "_best_choice", selected)
@@ -169,6 +177,7 @@ class EcontTask:
         busy_only: bool = False,
         links: int = 5,
         layout: str = "8x8",
+        conditional: bool = False,
     ) -> "EcontTask":
         """The task on a file or folder, or on generated wafers.
 
@@ -178,7 +187,7 @@ class EcontTask:
             Trigger-cell CSV, or a folder of them; None: the generator.
         wafers, seed, population
             What the generator makes; of no effect with a path.
-        validation, split_seed, loss, busy_from, busy_only, links, layout
+        validation, split_seed, loss, busy_from, busy_only, links, layout, conditional
             See the class.
         """
         if not 0 < validation < 1:
@@ -190,7 +199,7 @@ class EcontTask:
         if busy_only and busy_from is None:
             raise ConfigError("data: busy_only needs busy_from, from how many trigger cells a wafer is busy")
         data = load(path) if path is not None else generate(wafers, seed=seed, population=population)
-        return cls(data, validation, split_seed, loss, busy_from, busy_only, links, layout)
+        return cls(data, validation, split_seed, loss, busy_from, busy_only, links, layout, conditional)
 
     @property
     def metrics(self) -> Mapping[str, str]:
@@ -237,6 +246,7 @@ class EcontTask:
             "busy_only": False,
             "links": 5,
             "layout": "8x8",
+            "conditional": False,
         }
         return {
             "source": self.wafers.source,
@@ -259,6 +269,6 @@ class EcontTask:
         return _summaries(values)
 
 
-def _samples(wafers: Wafers, layout: Layout) -> Samples:
+def _samples(wafers: Wafers, layout: Layout, known: NDArray[np.float32] | None) -> Samples:
     normalised: NDArray[np.float32] = wafers.normalised.astype(np.float32)
-    return Samples(layout.images(normalised), normalised, layout.output_index)
+    return Samples(layout.images(normalised), normalised, layout.output_index, conditions=known)

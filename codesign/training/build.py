@@ -30,6 +30,7 @@ from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 from codesign.half_up import accumulator_bits, half_lsb, require_even_ties
 from codesign.network import (
+    Conditions,
     Conv,
     ConvTranspose,
     Dense,
@@ -87,20 +88,20 @@ class NetworkModule(nn.Module):
         """Where its parameters lie."""
         return next(self.parameters()).device
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Real inputs, shape ``(n, *input_shape)``, to flat outputs, channels last, ``(n, k)``."""
-        return self.run(self.rounded(inputs))
+        return self.run(self.rounded(inputs), conditions)
 
     def rounded(self, inputs: Tensor) -> Tensor:
         """Inputs in the network's input format; rounding twice changes nothing."""
         fixed = self.network.input_format
         return inputs if fixed is None else round_half_even(inputs, fixed)
 
-    def run(self, inputs: Tensor) -> Tensor:
+    def run(self, inputs: Tensor, conditions: Tensor | None = None) -> Tensor:
         """``forward`` of inputs that are rounded already: for loops that see the same inputs often."""
         value = inputs
         for step in self.steps:
-            value = step(value)
+            value = step(value, conditions) if isinstance(step, _Conditions) else step(value)
         return value.reshape(len(inputs), -1)
 
     def chip(self, inputs: Tensor) -> Tensor:
@@ -200,6 +201,8 @@ def _step(network: Network, index: int) -> nn.Module:
             return _Upsample(layer.size)
         case Flatten() | Reshape():
             return _Reshape(layer.output_shape(shape))
+        case Conditions():
+            return _Conditions()
         case Sigmoid():
             return nn.Sigmoid()
         case _:
@@ -219,9 +222,10 @@ def _affine(layer: Conv | ConvTranspose | Dense, shape: Shape, offset: float) ->
     if isinstance(layer, Conv):
         pads = [same_padding(size, layer.kernel, layer.stride) for size in shape[:2]]
         conv = qnn.QuantConv2d if quantised else nn.Conv2d
-        return _Convolution(
-            _lean(conv(shape[2], layer.units, layer.kernel, stride=layer.stride, **quantised)), pads
-        )
+        # On channels-last images, torch's gradient of a 1x1 convolution with a stride corrupts memory (2.13).
+        skip, stride = (layer.stride, 1) if layer.kernel == 1 else (1, layer.stride)
+        affine = conv(shape[2], layer.units, layer.kernel, stride=stride, **quantised)
+        return _Convolution(_lean(affine), pads, skip)
     if quantised:
         raise UnsupportedLayerError(
             f"layer {layer.name!r}: training has no transposed convolution with formats; leave it in float"
@@ -247,14 +251,14 @@ def _relu(layer: ReLU) -> nn.Module:
 
 
 class _Convolution(nn.Module):
-    def __init__(self, affine: nn.Module, pads: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, affine: nn.Module, pads: Sequence[tuple[int, int]], skip: int) -> None:
         super().__init__()
-        self.affine = affine
+        self.affine, self.skip = affine, skip
         self.pads = (*pads[1], *pads[0])
 
     def forward(self, image: Tensor) -> Tensor:
         padded = functional.pad(image, (0, 0, *self.pads)) if any(self.pads) else image
-        result: Tensor = self.affine(padded.permute(0, 3, 1, 2))
+        result: Tensor = self.affine(padded[:, :: self.skip, :: self.skip].permute(0, 3, 1, 2))
         return result.permute(0, 2, 3, 1)
 
 
@@ -296,6 +300,12 @@ class _Upsample(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         grown = functional.interpolate(image.permute(0, 3, 1, 2), scale_factor=self.size, mode="nearest")
         return grown.permute(0, 2, 3, 1)
+
+
+class _Conditions(nn.Module):
+    def forward(self, value: Tensor, conditions: Tensor | None) -> Tensor:
+        assert conditions is not None, "the network takes conditions"
+        return torch.cat([value, conditions], dim=1)
 
 
 class _Reshape(nn.Module):

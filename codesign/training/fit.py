@@ -115,7 +115,7 @@ def fit(
     for name, samples in (("training", training), ("validation", validation)):
         require_samples(name, samples, network)
     cpu, wall = time.process_time(), time.perf_counter()
-    recipe, _ = with_engine(recipe, loss)
+    recipe, _ = with_engine(recipe, loss, conditional=network.conditions > 0)
     run = _run(network, training, validation, recipe, loss, seed)
     if until is not None:
         if not 1 <= until <= recipe.steps:
@@ -168,6 +168,13 @@ def require_samples(name: str, samples: Samples, network: Network) -> None:
         raise DataError(
             f"the {name} targets have shape {samples.targets.shape}, "
             f"expected {(len(samples), len(samples.output_index))}: one column for each output index"
+        )
+    known = np.zeros((len(samples), 0)) if samples.conditions is None else samples.conditions
+    wanted = (len(samples), network.conditions)
+    if network.conditions and (known.shape != wanted or not np.isfinite(known).all()):
+        raise DataError(
+            f"the {name} conditions have shape {known.shape}, the network takes {wanted}, all finite; turn "
+            "on the task's conditions (ECON-T: conditional), or take a network without"
         )
     weights = samples.weights
     if weights is not None and (

@@ -37,7 +37,7 @@ class TorchRun(Run):
         super().__init__(network, recipe, len(training), seed)
         self.module, self.criterion = build(network, weights=self.start).to(device), loss_named(loss)
         self.index = torch.from_numpy(np.require(training.output_index, np.int64, "W")).to(device)
-        self.inputs, self.targets, self.weights = _tensors(self.module, training, len(training))
+        self.inputs, self.targets, self.weights, self.known = _tensors(self.module, training, len(training))
         count = min(recipe.validation_samples or len(validation), len(validation))
         self.looked_at = _tensors(self.module, validation, count)
         self.parameters = _joined(self.module)
@@ -60,7 +60,7 @@ class TorchRun(Run):
 
     def compute(self, chosen: Tensor) -> Tensor:
         """One step on these rows; the loss before it."""
-        outputs = self.module.run(self.inputs[chosen])
+        outputs = self.module.run(self.inputs[chosen], None if self.known is None else self.known[chosen])
         weights = None if self.weights is None else self.weights[chosen]
         loss = self.criterion(outputs.index_select(1, self.index), self.targets[chosen], weights)
         assert self.parameters.grad is not None
@@ -72,11 +72,12 @@ class TorchRun(Run):
     def validation_loss(self) -> float:
         """Mean loss of the validation samples."""
         total = 0.0
-        inputs, targets, weights = self.looked_at
+        inputs, targets, weights, known = self.looked_at
         with torch.inference_mode():
             for start in range(0, len(inputs), _VALIDATION_CHUNK):
                 rows = slice(start, start + _VALIDATION_CHUNK)
-                outputs = self.module.run(inputs[rows]).index_select(1, self.index)
+                given = None if known is None else known[rows]
+                outputs = self.module.run(inputs[rows], given).index_select(1, self.index)
                 chosen = None if weights is None else weights[rows]
                 total += len(outputs) * self.criterion(outputs, targets[rows], chosen).item()
         return total / len(inputs)
@@ -126,15 +127,20 @@ class TorchRun(Run):
         return extract(self.module, self.network)
 
 
-def _tensors(module: NetworkModule, samples: Samples, count: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Inputs, targets and weights of the first samples; inputs rounded into the input format once for all."""
+def _tensors(
+    module: NetworkModule, samples: Samples, count: int
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Inputs, targets, weights and conditions of the first samples; inputs rounded once for all."""
 
-    def tensor(array: NDArray[np.float32]) -> Tensor:
+    def tensor(array: NDArray[np.float32] | None) -> Tensor | None:
+        return None if array is None else required(array)
+
+    def required(array: NDArray[np.float32]) -> Tensor:
         # Torch shares writable arrays and warns of others: those are copied.
         return torch.from_numpy(np.require(array[:count], np.float32, "W")).to(module.device)
 
-    weights = None if samples.weights is None else tensor(samples.weights)
-    return module.rounded(tensor(samples.inputs)), tensor(samples.targets), weights
+    inputs, targets = required(samples.inputs), required(samples.targets)
+    return module.rounded(inputs), targets, tensor(samples.weights), tensor(samples.conditions)
 
 
 def _joined(module: NetworkModule) -> Tensor:

@@ -1,7 +1,10 @@
 """The torch module computes what the network does: bit for bit on the chip, closely behind it."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import brevitas.nn as qnn
@@ -194,3 +197,19 @@ def test_signed_activations_and_unsigned_weights_are_exact(with_random_codes: Ma
     inputs = np.random.default_rng(0).normal(size=(500, 4))
     assert differing(build(network), network, inputs) == 0
     assert len(np.unique(network.codes(inputs))) > 20
+
+
+ROOT = Path(__file__).parents[2]
+STRIDED = """
+import numpy as np, torch
+from codesign.network import Conv, Network
+from codesign.training.build import build
+module = build(Network((8, 8, 4), (Conv("conv", 32, kernel=1, stride=2),)), seed=0)
+for _ in range(40):
+    (module(torch.randn(120, 8, 8, 4)) ** 2).sum().backward()
+"""
+
+
+def test_gradients_of_a_strided_1x1_convolution_do_not_corrupt_memory() -> None:
+    found = subprocess.run([sys.executable, "-c", STRIDED], capture_output=True, text=True, cwd=ROOT)
+    assert found.returncode == 0, found.stderr
