@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def binned(scores: ArrayLike, by: ArrayLike, edges: Sequence[float]) -> list[Bin
     if len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise DataError(f"edges of bins ascend and are two or more, got {list(edges)}")
     found = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = values[(place >= low) & (place < high)]
         if len(inside):
             at_16, median, at_84 = np.percentile(inside, (16, 50, 84)).tolist()
