@@ -252,6 +252,16 @@ def test_alternatives_of_two_parents_are_told_and_of_one_are_its_values() -> Non
     assert from_configspace(data).count() == 9 + 2
 
 
+def test_alternatives_of_a_parent_that_may_not_exist() -> None:
+    third = {**CHILD, "name": "c"}
+    either = [{"type": "EQ", "child": "c", "parent": "b", "value": value} for value in ("x", "y")]
+    conditions = [EQUAL, {"type": "OR", "child": "c", "conditions": either}]
+    assert (
+        from_configspace({"hyperparameters": [HEIGHT, CHILD, third], "conditions": conditions}).count()
+        == 2 + 4
+    )
+
+
 def test_numbers_in_a_sequence_that_falls_keep_their_order_for_conditions() -> None:
     data = {
         "hyperparameters": [{"type": "ordinal", "name": "a", "sequence": [3, 2, 1]}, CHILD],

@@ -52,6 +52,25 @@ def test_what_a_parent_depends_on_is_implied() -> None:
     assert SearchSpace("s", items).count() == 1 + 3 + (3 + 2)
 
 
+def test_a_part_stands_behind_all_its_parents() -> None:
+    x, y = integer("x", 0, 1), integer("y", 0, 1)
+    parts = [Conditional(A), Conditional(x, (("a", (1,)),)), Conditional(B)]
+    items = nested([*parts, Conditional(y, (("a", (1,)), ("b", (2,))))])
+    assert items == (A, B, When("a", (1,), (x, When("b", (2,), (y,)))))
+    assert SearchSpace("s", items).count() == 2 * 3 + 2 * 2 + 2 * 2
+
+
+def test_the_deepest_part_that_is_implied_sees_most() -> None:
+    parts = [
+        Conditional(A),
+        Conditional(B, (("a", (1,)),)),
+        Conditional(integer("x", 0, 1), (("b", (0, 1)),)),
+        Conditional(integer("y", 0, 1), (("b", (0,)),)),
+        Conditional(C, (("x", (1,)), ("y", (1,)))),
+    ]
+    assert SearchSpace("s", nested(parts)).count() == 2 + (1 + 2 + (3 + 3))
+
+
 def test_parents_in_two_parts_are_told() -> None:
     parts = [
         Conditional(A),

@@ -171,6 +171,11 @@ def by_float(trial: Any) -> None:
         choose(trial, "x")
 
 
+def by_small_float(trial: Any) -> None:
+    if trial.suggest_float("rate", 0, 1) < 0.1:
+        choose(trial, "x")
+
+
 def fails(trial: Any) -> None:
     if choose(trial, "a", "b") == [0, 1]:
         raise ValueError("no such network")
@@ -181,6 +186,7 @@ def fails(trial: Any) -> None:
     [
         (either, "'x' exists both for a=0, b=1 and for a=1, b=1, but not for every mixture"),
         (narrowed, r"'b' takes 0, 1, 2 in one branch and 0, 1 in another; .*another name in each branch"),
+        (by_small_float, "whether 'x' exists depends on 'rate'"),
         (by_float, "whether 'x' exists depends on 'rate', a float without a step"),
         (fails, "raised ValueError: no such network for a=0, b=1; .*as a Constraint"),
         (lambda trial: trial.suggest_uniform("x", 0, 1), "asks its trial for 'suggest_uniform'"),
