@@ -63,6 +63,7 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
         *_of_the_chip(),
         *_of_the_data(results),
         *_without_network(results),
+        *_headline(results),
         *_trained(results),
         *_flipped(results),
     ]
@@ -198,6 +199,58 @@ def _without_network(results: Mapping[str, Any]) -> Iterator[Claim]:
             yield Claim(claim, source, known, row["emd"], "cells", remark=remark)
     logs = "logs of collapsed trainings: 3.43 to 3.46"
     yield Claim("EMD of a constant answer, generated wafers", logs, 3.45, results.get("constant"), "cells")
+
+
+def _headline(results: Mapping[str, Any]) -> Iterator[Claim]:
+    """The cheapest network no worse than c64 S1, and the best one no dearer than c8 S2, at equal steps."""
+    for data, metrics in (("generated", "metrics"), ("real", "real")):
+        found = {
+            key: (
+                rows[0]["operations"],
+                float(np.mean([row[metrics]["emd"]["mean"] for row in rows])),
+                len(rows),
+            )
+            for key in dict.fromkeys(_network(each) for each in results.get("trainings", {}))
+            if (rows := [row for row in _of(results, *key) if metrics in row]) and key[1] == "float"
+        }
+        large, small = (found.get((name, "float", "telescoping")) for name in ("c64 S1", "c8 S2"))
+        if large is None or small is None:
+            continue
+        yield Claim(
+            f"EMD falls from c8 S2 to c64 S1 by, telescoping loss, {data} wafers",
+            "slides",
+            36.3,
+            100 * (1 - large[1] / small[1]),
+            "%",
+            seeds=min(large[2], small[2]),
+        )
+        name, row = min((each for each in found.items() if each[1][1] <= large[1]), key=lambda each: each[1])
+        yield Claim(
+            f"operations of the cheapest network no worse than c64 S1, {data} wafers",
+            "goal: a tenth of c64 S1's",
+            20_891,
+            row[0],
+            seeds=row[2],
+            remark=f"{name[0]}, {name[2]} loss: EMD {row[1]:.3f} against {large[1]:.3f}, a fraction of "
+            f"1/{large[0] / row[0]:.0f} of the operations",
+        )
+        name, row = min(
+            (each for each in found.items() if each[1][0] <= small[0]), key=lambda each: each[1][1]
+        )
+        yield Claim(
+            f"EMD of the best network no dearer than c8 S2, below that of c8 S2 by, {data} wafers",
+            "goal: 36 %",
+            36,
+            100 * (1 - row[1] / small[1]),
+            "%",
+            seeds=row[2],
+            remark=f"{name[0]}, {name[2]} loss: EMD {row[1]:.3f} against {small[1]:.3f}, {row[0]:,} OPs",
+        )
+
+
+def _network(key: str) -> tuple[str, str, str]:
+    name, kind, loss, _ = key.split(" | ")
+    return name, kind, loss
 
 
 PUBLISHED_EMD = (
