@@ -13,6 +13,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Output is as wide as its table where no terminal says otherwise; workers of pytest-xdist are given a width.
+os.environ.pop("COLUMNS", None)
+
 # How long an example takes depends on what else the machine does, and the first one pays for imports.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -37,6 +37,7 @@ class TinyTask:
     name = "tiny"
     loss = "sinkhorn"
     metrics: Mapping[str, str] = {"error": "1"}
+    training = SimpleNamespace(conditions=None)
 
 
 @pytest.fixture
@@ -216,7 +217,9 @@ def test_a_task_of_ones_own_takes_its_own_options(monkeypatch: pytest.MonkeyPatc
     def from_options(size, *, depth: int = 1):  # type: ignore[no-untyped-def]
         if depth < 0:
             raise ValueError("depth is below 0")
-        return SimpleNamespace(name="own", loss="mse", metrics={"error": "1"}, size=size, depth=depth)
+        samples = SimpleNamespace(conditions=None)
+        told = {"loss": "mse", "metrics": {"error": "1"}, "training": samples}
+        return SimpleNamespace(name="own", **told, size=size, depth=depth)
 
     kinds: dict[str, Any] = {"own": SimpleNamespace(from_options=from_options), "none": SimpleNamespace()}
     monkeypatch.setattr(module.catalogue, "load", lambda kind, name: kinds[name])

@@ -119,7 +119,7 @@ class GaussianProcess:
             Variance of the noise of each observation over the process's, shape ``(n,)``.
         """
         usual = Hyperparameters.usual(inputs.shape[1])
-        if len(outcomes) < 2 or not np.ptp(outcomes) > 0:
+        if len(outcomes) < 2 or not outcomes.std() > 0:  # differences may be too small to be squared
             return replace(cls.condition(inputs, outcomes, usual, relative), fitted=len(outcomes))
         scaled = (outcomes - outcomes.mean()) / outcomes.std()
         some = np.linspace(0, len(scaled) - 1, min(len(scaled), MOST)).round().astype(np.int64)

@@ -195,7 +195,7 @@ class Surrogates:
         for each in self.objectives:
             n, spread = len(each.outcomes), float(each.outcomes.std())
             missed = float(np.sqrt(np.mean((each.leave_one_out()[0] - each.outcomes) ** 2)))
-            told = n > 2 and np.ptp(each.outcomes) > 0
+            told = n > 2 and spread > 0
             ratios.append(missed / (spread * n / (n - 1)) if told else np.nan)
         return np.array(ratios)
 

@@ -141,3 +141,11 @@ def test_what_is_noisier_counts_less() -> None:
     usual = Hyperparameters(np.ones(1), 1e-2)
     mean, _ = GaussianProcess.condition(inputs, outcomes, usual, np.array([1.0, 9.0])).predict(inputs[:1])
     assert mean[0] == pytest.approx(0.1, abs=0.01)
+
+
+def test_outcomes_whose_differences_vanish_when_squared_are_alike() -> None:
+    inputs = np.linspace(0, 1, 5)[:, None]
+    process = GaussianProcess.fit(inputs, np.array([0.0, 0.0, 1e-200, 0.0, 0.0]))
+    mean, variance = process.predict(inputs)
+    assert np.isfinite(mean).all()
+    assert np.isfinite(variance).all()
