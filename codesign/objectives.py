@@ -3,14 +3,17 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from codesign.errors import ConfigError
 
 __all__ = ["Objective"]
 
 Sense = Literal["min", "max"]
-_SPELLING = re.compile(r"\s*(?:(min|max)\s+)?([A-Za-z_]\w*)\s*(?:(<=|>=)\s*([-+.\deE]+))?\s*")
+Worth = Literal["auto", "linear", "log"]
+_SPELLING = re.compile(
+    r"\s*(?:(linear|log)\s+)?(?:(min|max)\s+)?([A-Za-z_]\w*)\s*(?:(<=|>=)\s*([-+.\deE]+))?\s*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +29,25 @@ class Objective:
     budget
         Bound in the unit of the value: an upper one if minimised, a lower one if maximised. A candidate
         whose known cost breaks a budget is never trained.
+    scale
+        What is worth the same to a Bayesian search: equal differences (``linear``) or equal ratios (``log``,
+        where values are positive). ``auto``: ratios, as costs of hardware span decades, unless the values
+        seen are not positive, almost alike, or further apart than a factor of 1e9.
     """
 
     name: str
     sense: Sense = "min"
     budget: float | None = None
+    scale: Worth = "auto"
 
     def __post_init__(self) -> None:
-        """Reject an unknown sense and a budget that is no number; make the budget a plain float."""
-        if self.sense not in ("min", "max"):
+        """Reject an unknown sense or scale and a budget that is no number; make the budget a plain float."""
+        if self.sense not in get_args(Sense):
             raise ConfigError(f"objective {self.name!r}: sense is 'min' or 'max', got {self.sense!r}")
+        if self.scale not in get_args(Worth):
+            raise ConfigError(
+                f"objective {self.name!r}: scale is 'auto', 'linear' or 'log', got {self.scale!r}"
+            )
         if self.budget is None:
             return
         if not math.isfinite(self.budget):
@@ -51,6 +63,7 @@ class Objective:
     def spelling(self) -> str:
         """Text that ``parse`` reads."""
         name = self.name if self.sense == "min" else f"max {self.name}"
+        name = name if self.scale == "auto" else f"{self.scale} {name}"
         relation = "<=" if self.sense == "min" else ">="
         return name if self.budget is None else f"{name}{relation}{self.budget!r}"
 
@@ -60,12 +73,12 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``emd``, ``max accuracy`` or ``operations<=20000``.
+        """Read ``emd``, ``max accuracy``, ``operations<=20000`` or ``linear emd<=3``.
 
         Examples
         --------
         >>> Objective.parse("operations<=20000")
-        Objective(name='operations', sense='min', budget=20000.0)
+        Objective(name='operations', sense='min', budget=20000.0, scale='auto')
         """
         match = _SPELLING.fullmatch(text)
         if match is None:
@@ -73,7 +86,7 @@ class Objective:
                 f"objective {text!r} is not of the form 'name', 'max name' or 'name<=number' "
                 "(a number without unit)"
             )
-        given, name, relation, bound = match.groups()
+        scale, given, name, relation, bound = match.groups()
         sense: Sense = "max" if given == "max" else "min"
         if relation and relation != ("<=" if sense == "min" else ">="):
             raise ConfigError(
@@ -84,8 +97,10 @@ class Objective:
             budget = float(bound) if bound else None
         except ValueError:
             raise ConfigError(f"objective {text!r}: {bound!r} is not a number") from None
-        return cls(name, sense, budget)
+        worth: Worth = "linear" if scale == "linear" else "log" if scale == "log" else "auto"
+        return cls(name, sense, budget, worth)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"name": self.name, "sense": self.sense, "budget": self.budget}
+        scale = {} if self.scale == "auto" else {"scale": self.scale}
+        return {"name": self.name, "sense": self.sense, "budget": self.budget, **scale}

@@ -11,7 +11,8 @@ from codesign.objectives import Objective
 
 names = st.from_regex(r"[A-Za-z_]\w{0,12}", fullmatch=True)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
-objectives = st.builds(Objective, names, st.sampled_from(("min", "max")), st.none() | numbers)
+scales = st.sampled_from(("auto", "linear", "log"))
+objectives = st.builds(Objective, names, st.sampled_from(("min", "max")), st.none() | numbers, scales)
 
 
 @given(objectives)
@@ -51,6 +52,9 @@ def test_less_of_the_signed_value_is_better(objective: Objective, one: float, ot
         ("max accuracy>=0.9", Objective("accuracy", "max", 0.9)),
         (" area_um2 <= 2e6 ", Objective("area_um2", "min", 2e6)),
         ("d_mean<=-.5", Objective("d_mean", "min", -0.5)),
+        ("linear emd<=3", Objective("emd", "min", 3.0, "linear")),
+        ("log max gain", Objective("gain", "max", None, "log")),
+        ("log", Objective("log")),
         ("max", Objective("max")),
         ("min min<=+1E1", Objective("min", "min", 10.0)),
         ("minimum", Objective("minimum")),

@@ -65,7 +65,7 @@ def grid(name: str) -> SearchSpace:
 def ours(method: str, name: str, seed: int) -> Asked:
     """Points of one of our optimisers and the CPU seconds of each."""
     worst = enumerate(PROBLEMS[name].ref_point.tolist(), start=1)
-    goals = tuple(Objective(f"f{i}", budget=value) for i, value in worst)
+    goals = tuple(Objective(f"f{i}", budget=value, scale="linear") for i, value in worst)
     search = Problem(grid(name), goals, lambda codes: {}, frozenset())
     optimiser, history = load_optimiser(OURS[method]), list[Evaluation]()
     while True:

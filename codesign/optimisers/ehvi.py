@@ -105,7 +105,7 @@ class EHVI:
     ) -> tuple[Codes, float] | None:
         """Row of the largest expected gain, and its logarithm; None if no row is left."""
         space = problem.space
-        scale = Scale.of(told.values)
+        scale = Scale.of(told.values, problem.goals)
         surrogates = self._surrogates(problem, told)
         designs = told.designs()
         front = _in_full(problem, surrogates, designs, scale)
@@ -178,5 +178,5 @@ def _of_first(
     values, measured = told.values[:size], len(problem.measured_objectives)
     parts = (told.fidelity[:size], told.design[:size]) if problem.steps else None
     every = np.ones(size, dtype=bool)
-    scale = Scale.of(values)
+    scale = Scale.of(values, problem.goals)
     return Surrogates.fit(inputs[:size], values[:, :measured], every, scale, before, often=0, parts=parts)

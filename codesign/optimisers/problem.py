@@ -113,6 +113,11 @@ class Problem:
         return math.log(min(evaluation.steps / self.steps, 1.0)) if self.steps and evaluation.steps else 0.0
 
     @property
+    def goals(self) -> tuple[Objective, ...]:
+        """The objectives in the order of optimisers' arrays: measured ones, then known ones."""
+        return (*self.measured_objectives, *self.known_objectives)
+
+    @property
     def measured_objectives(self) -> tuple[Objective, ...]:
         """Objectives that only training tells."""
         return tuple(goal for goal in self.objectives if goal.name not in self.known)

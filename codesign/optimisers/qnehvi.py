@@ -32,10 +32,12 @@ from linear_operator.utils.errors import NanError, NotPSDError
 from numpy.typing import NDArray
 
 from codesign.evaluation import Evaluation, latest
+from codesign.objectives import Objective
 from codesign.optimisers.fidelity import lifted
 from codesign.optimisers.observed import Observations, scored, seen
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.proposing import START, best_row, coordinates, reference_of, start_row
+from codesign.optimisers.surrogates import Scale
 from codesign.pareto import non_dominated
 from codesign.space import Candidate
 
@@ -61,9 +63,8 @@ class _Scale:
     width: FloatArray
 
     @classmethod
-    def of(cls, values: FloatArray) -> "_Scale":
-        positive = (values > 0).all(axis=0)
-        logarithm = positive & (values.max(axis=0) > values.min(axis=0) * 1.2)
+    def of(cls, values: FloatArray, goals: Sequence[Objective]) -> "_Scale":
+        logarithm = Scale.of(values, goals).logarithm
         raw = cls(logarithm, np.zeros(values.shape[1]), np.ones(values.shape[1]))
         scaled = raw(values)
         reach = np.ptp(scaled, axis=0)  # squares of huge values would overflow
@@ -122,7 +123,7 @@ def _search(
     The surrogate learns from every part of a training, as what it says of a full one, and from every repeat.
     """
     space = problem.space
-    scale = _Scale.of(told.values)
+    scale = _Scale.of(told.values, problem.goals)
     data = _in_full(problem, told, scale)
     designs = data.designs()
     with _one_thread(), torch.random.fork_rng(), warnings.catch_warnings():

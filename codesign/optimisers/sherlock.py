@@ -137,7 +137,7 @@ class _View:
 
     @classmethod
     def of(cls, problem: Problem, values: FloatArray) -> "_View":
-        scale = Scale.of(values)
+        scale = Scale.of(values, problem.goals)
         scaled = scale(values)
         low, width = scaled.min(axis=0), np.ptp(scaled, axis=0)
         return cls(problem, scale, low, np.where(width > 0, width, 1.0))

@@ -4,12 +4,14 @@ The one core of ``search_table`` and of the optimiser ``ehvi``. Values come in o
 objectives first, then the known ones, all signed so that less is better.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from codesign.objectives import Objective
 from codesign.optimisers.fidelity import lifted
 from codesign.optimisers.gaussian import GaussianProcess
 from codesign.optimisers.improvement import boxes, log_expected_gain
@@ -21,6 +23,7 @@ FloatArray = NDArray[np.float64]
 
 MARGIN = 0.1
 WIDE = 1.2
+WIDEST = 1e9
 OFTEN = 100
 REFIT = 1.1
 CHUNK = 8192
@@ -28,20 +31,25 @@ CHUNK = 8192
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Which objectives are seen as logarithms: those that are positive and not all alike.
+    """Which objectives are seen as logarithms: those that are positive, not all alike, and not absurdly wide.
 
-    Hardware costs are products of choices and span decades; equal ratios are worth the same.
+    Hardware costs are products of choices and span decades; equal ratios are worth the same. What comes down
+    to the rounding of a zero spans too many. An objective may say otherwise.
     """
 
     logarithm: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, values: FloatArray) -> "Scale":
-        """By the values seen, shape ``(n, m)``."""
+    def of(cls, values: FloatArray, goals: Sequence[Objective] = ()) -> "Scale":
+        """By the values seen, shape ``(n, m)``, and by what the objectives say, if they are given."""
         if not len(values):
             return cls(np.zeros(values.shape[1], dtype=bool))
         low, high = values.min(axis=0), values.max(axis=0)
-        return cls((low > 0) & (high > WIDE * low))
+        own = (low > 0) & (high > WIDE * low) & (high < WIDEST * low)
+        for column, goal in enumerate(goals):
+            if goal.scale != "auto":
+                own[column] = goal.scale == "log" and low[column] > 0
+        return cls(own)
 
     def __call__(self, values: FloatArray) -> FloatArray:
         """Values ``(n, m)`` as they are modelled."""

@@ -265,3 +265,11 @@ def test_says_so_where_there_is_nothing_to_learn_from() -> None:
     assert many is not None
     assert few.origin == "start"
     assert many.origin == "start: fewer than 2 designs have values"
+
+
+def test_equal_ratios_are_worth_the_same_unless_values_or_objectives_say_otherwise() -> None:
+    values = np.array([[1.0, 1e-17, 2.0, -1.0], [30.0, 2.0, 30.0, 5.0]])
+    assert Scale.of(values).logarithm.tolist() == [True, False, True, False]
+    goals = [Objective("a", scale="linear"), Objective("b", scale="log"), Objective("c"), Objective("d")]
+    assert Scale.of(values, goals).logarithm.tolist() == [False, True, True, False]
+    assert not Scale.of(values, 4 * [Objective("a", scale="log")]).logarithm[3]
