@@ -116,15 +116,15 @@ def headline(results: Mapping[str, Any]) -> Figure:
     """EMD over operations of every float network, by loss, with the two published points."""
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.subplots()
-    for (name, loss), rows in trained(results).items():
-        if loss not in LOSSES:
-            continue
+    shown = {key: rows for key, rows in trained(results).items() if key[1] in LOSSES}
+    for index, ((name, loss), rows) in enumerate(
+        sorted(shown.items(), key=lambda each: each[1][0]["operations"])
+    ):
         values = [row["metrics"]["emd"]["mean"] for row in rows]
-        operations = rows[0]["operations"]
-        axes.errorbar(
-            operations, np.mean(values), yerr=np.std(values), fmt="o", color=LOSSES[loss], markersize=5
-        )
-        axes.annotate(name, (operations, np.mean(values)), (5, 4), textcoords="offset points", fontsize=7)
+        place = rows[0]["operations"], float(np.mean(values))
+        axes.errorbar(*place, yerr=np.std(values), fmt="o", color=LOSSES[loss], markersize=5)
+        offset = (5, 4) if index % 2 else (5, -10)
+        axes.annotate(name, place, offset, textcoords="offset points", fontsize=7)
     for operations, value, name in PUBLISHED:
         axes.plot(operations, value, marker="*", color="#f4a261", markersize=13, linestyle="")
         axes.annotate(
@@ -134,6 +134,7 @@ def headline(results: Mapping[str, Any]) -> Figure:
         axes.plot([], [], "o", color=colour, label=LABELS[loss])
     axes.plot([], [], "*", color="#f4a261", markersize=11, label="published, real wafers")
     axes.set(xscale="log", xlabel="operations of the encoder", ylabel="EMD [sensor cells]")
+    axes.margins(x=0.14)
     axes.grid(alpha=0.25, which="both")
     axes.legend(fontsize=8, frameon=False)
     return figure
