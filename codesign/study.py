@@ -132,7 +132,7 @@ class Setup:
                 f"a front needs at least two different objectives, got {', '.join(names) or 'none'}"
             )
         self._require_free_names()
-        conditional = self.task.training.conditions is not None
+        conditional = bool(getattr(self.task, "conditional", False))
         recipe, why = with_engine(self.recipe, self.recipe.loss or self.task.loss, conditional=conditional)
         object.__setattr__(self, "recipe", recipe)
         object.__setattr__(self, "why_torch", why)

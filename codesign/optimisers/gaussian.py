@@ -16,7 +16,7 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
-__all__ = ["GaussianProcess", "Hyperparameters"]
+__all__ = ["GaussianProcess", "Hyperparameters", "varied"]
 
 FloatArray = NDArray[np.float64]
 
@@ -119,7 +119,7 @@ class GaussianProcess:
             Variance of the noise of each observation over the process's, shape ``(n,)``.
         """
         usual = Hyperparameters.usual(inputs.shape[1])
-        if len(outcomes) < 2 or not outcomes.std() > 0:  # differences may be too small to be squared
+        if len(outcomes) < 2 or not varied(outcomes):
             return replace(cls.condition(inputs, outcomes, usual, relative), fitted=len(outcomes))
         scaled = (outcomes - outcomes.mean()) / outcomes.std()
         some = np.linspace(0, len(scaled) - 1, min(len(scaled), MOST)).round().astype(np.int64)
@@ -205,6 +205,11 @@ class GaussianProcess:
         """
         precision = np.diag(_inverse(self.factor))
         return self.outcomes - self.weights / precision, self.variance / precision
+
+
+def varied(outcomes: FloatArray) -> bool:
+    """Whether outcomes differ, by more than vanishes when it is squared."""
+    return bool(np.ptp(outcomes) > 0 and outcomes.std() > 0)
 
 
 def matern(a: FloatArray, b: FloatArray, lengths: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from scipy.special import log_ndtr
 
 from codesign.objectives import Objective
 from codesign.optimisers.fidelity import lifted
-from codesign.optimisers.gaussian import GaussianProcess
+from codesign.optimisers.gaussian import GaussianProcess, varied
 from codesign.optimisers.improvement import boxes, log_expected_gain
 from codesign.pareto import non_dominated
 
@@ -203,7 +203,7 @@ class Surrogates:
         for each in self.objectives:
             n, spread = len(each.outcomes), float(each.outcomes.std())
             missed = float(np.sqrt(np.mean((each.leave_one_out()[0] - each.outcomes) ** 2)))
-            told = n > 2 and spread > 0
+            told = n > 2 and varied(each.outcomes)
             ratios.append(missed / (spread * n / (n - 1)) if told else np.nan)
         return np.array(ratios)
 

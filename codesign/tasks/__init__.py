@@ -51,7 +51,7 @@ class Task(Protocol):
     Optional beside: ``constant() -> dict[str, Summary]``, the scores of an answer that is the same for every
     sample; tables then say how many designs are near it.
     ``references() -> Mapping[str, Mapping[str, float]]``: what does the task's work without a network, by
-    name, and its scores; fronts are shown beside it.
+    name, and its scores; fronts are shown beside it. ``conditional: bool``: whether samples have conditions.
     """
 
     name: ClassVar[str]
