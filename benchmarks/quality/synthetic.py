@@ -4,9 +4,9 @@
 
 Problems, bounds and reference points are those of `botorch.test_functions.multi_objective`; nothing is known
 of either objective. Our optimisers (`ours` is `ehvi`) search a space of `real` parameters, each a grid of
-`LEVELS` points from bound to bound, and are told the reference point as budgets (`f1<=18`). Peers search the
-box: Optuna's samplers by `suggest_float`, BoTorch qLogNEHVI with the reference point as in its tutorial
-(2 (d + 1) Sobol points, 10 restarts from 512 samples), and Sobol points.
+`LEVELS` points from bound to bound, and are told the reference point as budgets (`linear f1<=18`). Peers
+search the box: Optuna's samplers by `suggest_float`, BoTorch qLogNEHVI with the reference point as in its
+tutorial (2 (d + 1) Sobol points, 10 restarts from 512 samples), and Sobol points.
 
 The goals are medians over seeds. `grid` is what the grid can give where it can be listed. What was measured
 before is kept in `benchmarks/results/synthetic.json`, which is written after every seed.

@@ -218,6 +218,7 @@ def draw(results: dict[str, Any]) -> None:
     axes.set_xlim(40, 5000)
     ticks = [50, 100, 200, 500, 1000, 2000]
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     one = next(iter(results["methods"].values()))
