@@ -116,20 +116,18 @@ def headline(results: Mapping[str, Any]) -> Figure:
     """EMD over operations of every float network, by loss, with the two published points."""
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.subplots()
-    shown = {key: rows for key, rows in trained(results).items() if key[1] in LOSSES}
-    for index, ((name, loss), rows) in enumerate(
-        sorted(shown.items(), key=lambda each: each[1][0]["operations"])
-    ):
+    for (name, loss), rows in trained(results).items():
+        if loss not in LOSSES:
+            continue
         values = [row["metrics"]["emd"]["mean"] for row in rows]
         place = rows[0]["operations"], float(np.mean(values))
         axes.errorbar(*place, yerr=np.std(values), fmt="o", color=LOSSES[loss], markersize=5)
-        offset = (5, 4) if index % 2 else (5, -10)
-        axes.annotate(name, place, offset, textcoords="offset points", fontsize=7)
+        offset = (5, 5) if loss == "telescoping" else (5, -10)
+        axes.annotate(name, place, offset, textcoords="offset points", fontsize=7, color=LOSSES[loss])
     for operations, value, name in PUBLISHED:
-        axes.plot(operations, value, marker="*", color="#f4a261", markersize=13, linestyle="")
-        axes.annotate(
-            f"{name}, published", (operations, value), (6, -10), textcoords="offset points", fontsize=7
-        )
+        axes.plot(operations, value, marker="*", color="#f4a261", markersize=13, linestyle="", zorder=1)
+        where = {"xytext": (-8, 4), "textcoords": "offset points", "ha": "right"}
+        axes.annotate(f"{name}, published", (operations, value), fontsize=7, **where)
     for loss, colour in LOSSES.items():
         axes.plot([], [], "o", color=colour, label=LABELS[loss])
     axes.plot([], [], "*", color="#f4a261", markersize=11, label="published, real wafers")
