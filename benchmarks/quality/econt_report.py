@@ -40,7 +40,8 @@ img { max-width: 100%; height: auto }
 def write_report(results: Mapping[str, Any], folder: Path, docs: Path) -> list[Path]:
     """Write ``report.html`` and ``report.json`` to a folder, and the pictures to the documentation."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {"occupancy": occupancy(results), "curves": curves(results), "headline": headline(results)}
+    drawings = {"occupancy": occupancy, "others": others, "curves": curves, "headline": headline}
+    pictures = {name: draw_it(results) for name, draw_it in drawings.items()}
     files = {folder / "report.json": json.dumps(results, indent=1).encode()}
     images = {name: png(figure, dpi=110) for name, figure in pictures.items()}
     files |= {docs / f"econt-{name}.png": image for name, image in images.items()}
@@ -65,30 +66,58 @@ def trained(results: Mapping[str, Any], kind: str = "float") -> dict[tuple[str, 
 
 def occupancy(results: Mapping[str, Any]) -> Figure:
     """Median EMD over occupancy: algorithms of the chip and networks; a panel for each kind of wafers."""
-    samples = results["without_network"]
-    figure = Figure(figsize=(0.6 + 5.6 * len(samples), 4.4), layout="constrained")
-    panels = np.ravel(figure.subplots(1, len(samples), squeeze=False, sharey=True))
-    rows = trained(results)
-    for axes, (wafers, algorithms) in zip(panels, samples.items(), strict=True):
-        for name, colour in ALGORITHMS.items():
-            draw(axes, algorithms[name]["bins"]["occupancy"], name, colour, "--")
-        for name, loss in NETWORKS:
-            for row in rows.get((name, loss), [])[:1]:
-                bins = row["bins"] if wafers == "generated" else row.get("real_bins")
-                if bins:
-                    width = 2.6 if name.startswith("c64") else 1.5
-                    draw(axes, bins["occupancy"], f"{name}, {LABELS[loss]}", LOSSES[loss], "-", width)
-        axes.set(title=f"{wafers} wafers", xlabel="trigger cells above 1 MIP_T")
-        axes.grid(alpha=0.25)
-    panels[0].set(ylabel="median EMD [sensor cells]", ylim=(0, None))
+    names = {wafers: f"{wafers} wafers" for wafers in results["without_network"]}
+    figure, panels = _panels(len(names))
+    for axes, (wafers, title) in zip(panels, names.items(), strict=True):
+        _medians(axes, results, wafers, "occupancy")
+        axes.set(title=title, xlabel="trigger cells above 1 MIP_T")
+    panels[0].set_ylim(0, 3)
     panels[-1].legend(fontsize=8, frameon=False)
     return figure
+
+
+def others(results: Mapping[str, Any]) -> Figure:
+    """The same over the charge and over pseudorapidity, generated wafers."""
+    figure, panels = _panels(2)
+    for axes, (by, title) in zip(
+        panels,
+        {"log P": "log10 of P in MIP_T, the sum as a power of two", "eta": "|eta|"}.items(),
+        strict=True,
+    ):
+        _medians(axes, results, "generated", by)
+        axes.set(xlabel=title)
+    panels[0].set_ylim(0, 3)
+    panels[-1].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _panels(count: int) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(0.6 + 5.6 * count, 4.4), layout="constrained")
+    panels = np.ravel(figure.subplots(1, count, squeeze=False, sharey=True))
+    for axes in panels:
+        axes.grid(alpha=0.25)
+    panels[0].set(ylabel="median EMD [sensor cells]")
+    return figure, panels
+
+
+def _medians(axes: Any, results: Mapping[str, Any], wafers: str, by: str) -> None:
+    """Lines of some algorithms and networks."""
+    for name, colour in ALGORITHMS.items():
+        draw(axes, results["without_network"][wafers][name]["bins"][by], name, colour, "--")
+    rows = trained(results)
+    for name, loss in NETWORKS:
+        for row in rows.get((name, loss), [])[:1]:
+            bins = row["bins"] if wafers == "generated" else row.get("real_bins")
+            if bins:
+                width = 2.6 if name.startswith("c64") else 1.5
+                draw(axes, bins[by], f"{name}, {LABELS[loss]}", LOSSES[loss], "-", width)
 
 
 def draw(
     axes: Any, bins: list[dict[str, Any]], label: str, colour: str, style: str, width: float = 1.5
 ) -> None:
-    middle = [(each["low"] + min(each["high"], each["low"] + 8) - 1) / 2 for each in bins]
+    whole = all(float(each["low"]).is_integer() for each in bins) and max(each["low"] for each in bins) > 4
+    middle = [(each["low"] + min(each["high"], each["low"] + 8) - whole) / 2 for each in bins]
     axes.plot(middle, [each["median"] for each in bins], style, color=colour, label=label, linewidth=width)
 
 
@@ -154,6 +183,7 @@ def page(results: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
         "<h1>The ECON-T study, claim by claim</h1>",
         f"<p class=first>{html.escape(first(results))}</p>",
         drawn["occupancy"],
+        drawn["others"],
         f"<h2>Networks</h2><p>Every training: {html.escape(budget)}.</p>",
         networks(results),
         drawn["headline"],
