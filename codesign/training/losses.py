@@ -139,7 +139,17 @@ def emd(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Te
     return _mean(work, weights)
 
 
-class _EarthMover(torch.autograd.Function):
+class _Distance(torch.autograd.Function):
+    """A distance of each row whose gradient comes with it."""
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None]:
+        """Scale the gradient that was kept."""
+        (gradient,) = ctx.saved_tensors
+        return outputs[0][:, None] * gradient, None
+
+
+class _EarthMover(_Distance):
     """Keep the gradient that the solver gives with the distance."""
 
     @staticmethod
@@ -151,12 +161,6 @@ class _EarthMover(torch.autograd.Function):
         work[finite], gradient[finite] = emd_gradient(x[finite], y[finite])
         ctx.save_for_backward(torch.from_numpy(gradient).to(prediction))
         return torch.from_numpy(work).to(prediction)
-
-    @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None]:
-        """Scale the gradient that was kept."""
-        (gradient,) = ctx.saved_tensors
-        return outputs[0][:, None] * gradient, None
 
 
 def sinkhorn(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -184,7 +188,7 @@ def sinkhorn(prediction: Tensor, target: Tensor, weights: Tensor | None = None) 
     return _mean(work, weights)
 
 
-class _Sinkhorn(torch.autograd.Function):
+class _Sinkhorn(_Distance):
     """Keep the potential of the prediction, which is the gradient with regard to its shares."""
 
     @staticmethod
@@ -200,12 +204,6 @@ class _Sinkhorn(torch.autograd.Function):
         slope = (f - (p * f).sum(dim=1, keepdim=True)) / total.where(filled, torch.ones_like(total))
         ctx.save_for_backward((slope * filled).to(prediction))
         return work.to(prediction)
-
-    @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None]:
-        """Scale the gradient that was kept."""
-        (gradient,) = ctx.saved_tensors
-        return outputs[0][:, None] * gradient, None
 
 
 def _potentials(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
