@@ -17,6 +17,7 @@ from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.network import Dense, Network, ReLU, Sigmoid
 from codesign.tasks import econt
+from codesign.tasks.layouts import LAYOUTS
 from tests.export.designs import DESIGNS, randomised
 
 NETWORK = DESIGNS["two convolutions"]
@@ -24,7 +25,7 @@ NETWORK = DESIGNS["two convolutions"]
 
 @pytest.fixture(scope="module")
 def wafers() -> Any:
-    return econt.generate(100, seed=0).images[..., None]
+    return LAYOUTS["8x8"].images(econt.generate(100, seed=0).normalised)
 
 
 def hops(*forms: str, network: Network = NETWORK, inputs: Any = None, **options: Any) -> list[Hop]:

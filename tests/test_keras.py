@@ -65,7 +65,9 @@ def test_emd_and_loss_are_those_of_float32(tmp_path: Path) -> None:
     path = keras.write(tmp_path / "weights.hdf5", keras.autoencoder(encoder, decoder))
     wafers = task.generate(500, seed=1)
     single = torch.float32
-    latent, last = keras.encode(form, encoder, wafers.images[..., None].astype(np.float32), dtype=single)
+    latent, last = keras.encode(
+        form, encoder, LAYOUTS["8x8"].images(wafers.normalised.astype(np.float32)), dtype=single
+    )
     answers = keras.decode(form, decoder, latent, last, dtype=single)
     assert answers.dtype == np.float32
     theirs = LAYOUTS["8x8"].cells(answers).astype(np.float64)

@@ -33,9 +33,7 @@ __all__ = [
     "MIP_T",
     "TRIGGER_CELLS",
     "Wafers",
-    "from_image",
     "split",
-    "to_image",
 ]
 
 T = TypeVar("T", bound=np.generic)
@@ -66,54 +64,6 @@ INDEX_8X8 = _index_8x8()
 
 MASK_8X8 = INDEX_8X8 >= 0
 """Pixels of the 8x8 image that show a trigger cell; shape (8, 8)."""
-
-
-def to_image(cells: NDArray[T]) -> NDArray[T]:
-    """Place values of the trigger cells in the 8x8 layout, zero in the masked quadrant.
-
-    Parameters
-    ----------
-    cells
-        Shape ``(..., 48)``, CALQ order.
-
-    Returns
-    -------
-    image
-        Shape ``(..., 8, 8)``.
-
-    Raises
-    ------
-    DataError
-        If the last axis is not 48 long.
-    """
-    if cells.shape[-1:] != (TRIGGER_CELLS,):
-        raise DataError(f"an image is made of 48 trigger cells along the last axis, got shape {cells.shape}")
-    image = np.zeros((*cells.shape[:-1], 64), dtype=cells.dtype)
-    image[..., FLAT_8X8] = cells
-    return image.reshape(*cells.shape[:-1], 8, 8)
-
-
-def from_image(image: NDArray[T]) -> NDArray[T]:
-    """Take the values of the trigger cells out of the 8x8 layout; what the masked quadrant holds is left.
-
-    Parameters
-    ----------
-    image
-        Shape ``(..., 8, 8)``.
-
-    Returns
-    -------
-    cells
-        Shape ``(..., 48)``, CALQ order.
-
-    Raises
-    ------
-    DataError
-        If the last two axes are not 8 by 8.
-    """
-    if image.shape[-2:] != (8, 8):
-        raise DataError(f"an image is 8x8 along the last two axes, got shape {image.shape}")
-    return image.reshape(*image.shape[:-2], 64)[..., FLAT_8X8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,11 +173,6 @@ class Wafers:
         Exact: the divisor is a power of two. The study's ``sumlog2`` normalisation.
         """
         return np.ldexp(self.calq.astype(np.float64), -self._sum_exponent[:, None])
-
-    @property
-    def images(self) -> NDArray[np.float64]:
-        """:attr:`normalised` in the 8x8 layout, masked quadrant zero; shape (n, 8, 8)."""
-        return to_image(self.normalised)
 
     @property
     def max_mip(self) -> NDArray[np.float64]:

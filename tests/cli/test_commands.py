@@ -28,6 +28,7 @@ from codesign.metrics import METRICS
 from codesign.network import Folding, Network
 from codesign.study import Study
 from codesign.tasks.econt import generate
+from codesign.tasks.layouts import LAYOUTS
 from hardware_models.asic import AsicModel
 
 Call = Callable[..., Any]
@@ -329,7 +330,7 @@ def test_export_computes_the_same_integers_in_qonnx(
     assert [check["vectors"] for check in data["checks"]] == [656, 64]
     model = ModelWrapper(str(out / "encoder.onnx"))
     network = Network.load(made.folder / "networks" / f"{digest}.json")
-    images = generate(16, seed=3).images[..., None]
+    images = LAYOUTS["8x8"].images(generate(16, seed=3).normalised)
     last = network.chip.formats[-1]
     assert last is not None
     (given,), (taken,) = model.graph.input, model.graph.output

@@ -46,7 +46,7 @@ def keras_made(tmp_path: Path) -> SimpleNamespace:
     data = tmp_path / "wafers.csv"
     empty = np.zeros((2, 48), dtype=int)
     pd.DataFrame(np.concatenate([empty, wafers.calq]), columns=CELLS).to_csv(data, index=False)
-    images = wafers.images[..., None].astype(np.float32)
+    images = LAYOUTS["8x8"].images(wafers.normalised.astype(np.float32))
     latent, last = keras.encode(form, encoder, images, dtype=torch.float32)
     answers = keras.decode(form, decoder, latent, last, dtype=torch.float32)
     return SimpleNamespace(

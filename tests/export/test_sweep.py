@@ -11,6 +11,7 @@ from codesign.export import exporter
 from codesign.export.bundle import vectors
 from codesign.hardware import Device
 from codesign.tasks import econt
+from codesign.tasks.layouts import LAYOUTS
 from tests.export.designs import DESIGNS
 
 pytestmark = pytest.mark.sweep
@@ -52,7 +53,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def wafers() -> Any:
-    return econt.generate(10_000, seed=0).images[..., None]
+    return LAYOUTS["8x8"].images(econt.generate(10_000, seed=0).normalised)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)

@@ -10,7 +10,7 @@ from codesign.errors import DataError
 from codesign.metrics.trigger_cells import DISTANCES
 from codesign.network import Dense, Flatten, Network
 from codesign.tasks.layouts import LAYOUTS, Layout, layout_of
-from codesign.tasks.wafers import FLAT_8X8, Wafers, from_image, to_image
+from codesign.tasks.wafers import FLAT_8X8, Wafers
 
 names = st.sampled_from(sorted(LAYOUTS))
 seeds = st.integers(0, 2**32 - 1)
@@ -66,11 +66,18 @@ def test_pixels_that_are_not_a_cells_own_are_free(name: str, seed: int) -> None:
 
 
 def test_8x8_is_the_layout_of_the_wafers() -> None:
-    cells = np.random.default_rng(0).random((4, 48))
-    np.testing.assert_array_equal(LAYOUTS["8x8"].images(cells)[..., 0], to_image(cells))
-    np.testing.assert_array_equal(LAYOUTS["8x8"].output_index, FLAT_8X8)
-    images = np.random.default_rng(1).random((4, 8, 8))
-    np.testing.assert_array_equal(LAYOUTS["8x8"].cells(images[..., None]), from_image(images))
+    layout, cells = LAYOUTS["8x8"], np.arange(1, 2 * 3 * 48 + 1, dtype=np.float32).reshape(2, 3, 48)
+    np.testing.assert_array_equal(layout.output_index, FLAT_8X8)
+    images = layout.images(cells)
+    assert (images.shape, images.dtype) == ((2, 3, 8, 8, 1), np.float32)
+    np.testing.assert_array_equal(images.reshape(2, 3, 64)[..., FLAT_8X8], cells)
+    assert not images[..., 4:, 4:, :].any()
+
+
+def test_golden_images_are_those_of_the_reference(reference_data: Path) -> None:
+    with np.load(reference_data / "golden" / "reference_metrics.npz") as golden:
+        wafers = Wafers(golden["calq"].astype(np.int64))
+        np.testing.assert_array_equal(LAYOUTS["8x8"].images(wafers.normalised)[..., 0], golden["image8x8"])
 
 
 def test_4x4x3_by_its_formula() -> None:

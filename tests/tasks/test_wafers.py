@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from codesign.errors import DataError
-from codesign.tasks.wafers import FLAT_8X8, INDEX_8X8, MASK_8X8, Wafers, from_image, split, to_image
+from codesign.tasks.wafers import FLAT_8X8, INDEX_8X8, MASK_8X8, Wafers, split
 
 # The layout as the study's documents print it; right of the bar in the lower rows nothing is seen.
 PRINTED = """
@@ -41,21 +41,6 @@ def test_layout_is_the_one_printed() -> None:
 
 
 @given(charged)
-def test_image_and_back_is_the_identity_and_the_masked_quadrant_is_zero(calq: NDArray[np.int64]) -> None:
-    image = to_image(calq)
-    np.testing.assert_array_equal(from_image(image), calq)
-    assert not image[..., ~MASK_8X8].any()
-    assert image.sum() == calq.sum()
-
-
-def test_images_keep_leading_axes_and_dtype() -> None:
-    cells = np.arange(2 * 3 * 48, dtype=np.float32).reshape(2, 3, 48)
-    assert to_image(cells).shape == (2, 3, 8, 8)
-    assert to_image(cells).dtype == np.float32
-    np.testing.assert_array_equal(from_image(to_image(cells)), cells)
-
-
-@given(charged)
 def test_normalised_rows_sum_to_one_up_to_two_and_give_the_charges_back(calq: NDArray[np.int64]) -> None:
     wafers = Wafers(calq)
     sums = wafers.normalised.sum(axis=1)
@@ -72,11 +57,10 @@ def test_sums_next_to_a_power_of_two_are_rounded_down_exactly(power: int) -> Non
     np.testing.assert_array_equal(Wafers(calq).sum_pow2, [2 ** (power - 1), 2**power, 2**power])
 
 
-def test_golden_wafers_are_normalised_and_placed_as_the_reference_does(reference_data: Path) -> None:
+def test_golden_wafers_are_normalised_as_the_reference_does(reference_data: Path) -> None:
     with np.load(reference_data / "golden" / "reference_metrics.npz") as golden:
         wafers = Wafers(golden["calq"].astype(np.int64))
         np.testing.assert_array_equal(wafers.normalised, golden["normalised"])
-        np.testing.assert_array_equal(wafers.images, golden["image8x8"])
 
 
 def test_observables_of_a_wafer() -> None:
@@ -163,10 +147,3 @@ def test_columns_of_another_length_are_refused(make: type[Wafers]) -> None:
         DataError, match=r"column 'eta' has shape \(3,\), the charges \(2, 48\); a column has"
     ):
         make(np.ones((2, 48), dtype=int), {"eta": np.zeros(3)})
-
-
-def test_images_of_another_shape_are_refused() -> None:
-    with pytest.raises(DataError, match=r"48 trigger cells along the last axis, got shape \(2, 64\)"):
-        to_image(np.zeros((2, 64)))
-    with pytest.raises(DataError, match=r"8x8 along the last two axes, got shape \(2, 64\)"):
-        from_image(np.zeros((2, 64)))

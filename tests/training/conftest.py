@@ -23,6 +23,7 @@ from codesign.network import (
 )
 from codesign.tasks import Samples
 from codesign.tasks.econt import generate
+from codesign.tasks.layouts import LAYOUTS
 
 Stage = tuple[int, int, int, bool]
 """Filters, kernel, stride, pooling."""
@@ -121,4 +122,4 @@ def samples() -> Samples:
 @pytest.fixture(scope="session")
 def generated() -> NDArray[np.float32]:
     """10,000 wafers of the generator, ``(n, 8, 8, 1)``."""
-    return generate(10_000, seed=2).images[..., None].astype(np.float32)
+    return LAYOUTS["8x8"].images(generate(10_000, seed=2).normalised.astype(np.float32))
