@@ -61,11 +61,10 @@ def _mark(axes: "Axes", references: Sequence[Reference], cost: str, score: str) 
         axes.axhline(level, color=REFERENCE, linewidth=0.9, linestyle=":")
         axes.annotate(
             each.name,
-            (0.99, level),
+            (0.01, level),
             (0, 2),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
-            ha="right",
             fontsize=7,
             color=REFERENCE,
             parse_math=False,
