@@ -6,30 +6,27 @@ training (``fidelity.py``), and of one that is trained again with other seeds ea
 learnt. A design that was not trained in full counts as what is predicted of that.
 
 A space of up to ``LISTED`` designs is priced and scored whole; of a larger one random designs, the neighbours
-of the front, and then the neighbours of the best. The hyperparameters follow from the history alone: they are
-fitted when a tenth of the designs is new, from where the fit before ended, so that a study that was resumed
-goes on as if it had not stopped. What is kept between calls only saves doing that again.
+of the front, and then the neighbours of the best.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from codesign.evaluation import Evaluation, latest
+from codesign.optimisers.learning import LEAST, Learner, in_full
 from codesign.optimisers.observed import Observations, scored, seen
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.proposing import START, best_row, coordinates, reference_of, start_row
-from codesign.optimisers.surrogates import REFIT, Scale, Surrogates
+from codesign.optimisers.surrogates import Scale
 from codesign.pareto import non_dominated
 from codesign.space import Candidate
 
 __all__ = ["EHVI"]
 
-LEAST = 2
 LISTED = 100_000
 POOL = 1024
 NO_GAIN = "ehvi: nothing is expected to gain"
@@ -66,7 +63,7 @@ class EHVI:
 
     def __init__(self) -> None:
         self._listed: _Listed | None = None
-        self._fitted: tuple[Problem, Observations, Surrogates] | None = None
+        self._learner = Learner()
 
     def propose(
         self,
@@ -106,9 +103,9 @@ class EHVI:
         """Row of the largest expected gain, and its logarithm; None if no row is left."""
         space = problem.space
         scale = Scale.of(told.values, problem.goals)
-        surrogates = self._surrogates(problem, told)
+        surrogates = self._learner.surrogates(problem, told)
         designs = told.designs()
-        front = _in_full(problem, surrogates, designs, scale)
+        front = in_full(problem, surrogates, designs, scale)
         corner = reference_of(problem, scored(problem, latest(history)), front, scale)
         best = designs.codes[non_dominated(front)]
         if len(pending):
@@ -138,45 +135,3 @@ class EHVI:
         if self._listed is None or self._listed.problem is not problem:
             self._listed = _Listed.of(problem)
         return self._listed
-
-    def _surrogates(self, problem: Problem, told: Observations) -> Surrogates:
-        """Fitted at each size a tenth above the last, then with the rows since."""
-        before, done = None, 0
-        if self._fitted is not None:
-            of, old, surrogates = self._fitted
-            if of is problem and old.begins(told):
-                before, done = surrogates, len(old.codes)
-        inputs = coordinates(problem, told.codes)
-        for size in _sizes(len(inputs)):
-            if size > done:
-                before = _of_first(size, inputs, told, problem, before)
-                self._fitted = problem, told.first(size), before
-        return _of_first(len(inputs), inputs, told, problem, before)
-
-
-def _in_full(problem: Problem, surrogates: Surrogates, designs: Observations, scale: Scale) -> FloatArray:
-    """Scaled values ``(n, m)`` of designs: as measured if trained in full, else what is predicted of that."""
-    values = scale(designs.values)
-    part = np.flatnonzero(designs.fidelity < 0)
-    if len(part):
-        codes = designs.codes[part]
-        values[part], _ = surrogates.predict(coordinates(problem, codes), problem.known_values(codes))
-    return values
-
-
-def _sizes(count: int) -> list[int]:
-    """Numbers of designs at which hyperparameters are fitted, up to ``count``."""
-    sizes = [LEAST]
-    while (larger := max(sizes[-1] + 1, ceil(REFIT * sizes[-1]))) <= count:
-        sizes.append(larger)
-    return sizes
-
-
-def _of_first(
-    size: int, inputs: FloatArray, told: Observations, problem: Problem, before: Surrogates | None
-) -> Surrogates:
-    values, measured = told.values[:size], len(problem.measured_objectives)
-    parts = (told.fidelity[:size], told.design[:size]) if problem.steps else None
-    every = np.ones(size, dtype=bool)
-    scale = Scale.of(values, problem.goals)
-    return Surrogates.fit(inputs[:size], values[:, :measured], every, scale, before, often=0, parts=parts)

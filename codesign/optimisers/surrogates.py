@@ -24,6 +24,7 @@ FloatArray = NDArray[np.float64]
 MARGIN = 0.1
 WIDE = 1.2
 WIDEST = 1e9
+HUGEST = 1e100
 OFTEN = 100
 REFIT = 1.1
 CHUNK = 8192
@@ -52,9 +53,9 @@ class Scale:
         return cls(own)
 
     def __call__(self, values: FloatArray) -> FloatArray:
-        """Values ``(n, m)`` as they are modelled."""
+        """Values ``(n, m)`` as they are modelled; what no square holds is cut to ``HUGEST``."""
         logs = np.log(np.where(self.logarithm, np.maximum(values, 1e-300), 1.0))
-        scaled: FloatArray = np.where(self.logarithm, logs, values)
+        scaled: FloatArray = np.where(self.logarithm, logs, np.clip(values, -HUGEST, HUGEST))
         return scaled
 
 

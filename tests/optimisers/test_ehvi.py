@@ -13,7 +13,8 @@ from codesign.evaluation import Evaluation
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.optimisers import Problem, load_optimiser
-from codesign.optimisers.ehvi import EHVI, NO_GAIN, _in_full
+from codesign.optimisers.ehvi import EHVI, NO_GAIN
+from codesign.optimisers.learning import in_full
 from codesign.optimisers.observed import Observations
 from codesign.optimisers.surrogates import Scale
 from codesign.pareto import hypervolume
@@ -158,8 +159,8 @@ def told(history: list[Evaluation], given_: Problem) -> tuple[EHVI, Observations
     """An optimiser that has learnt a history, what it saw, and its surrogates."""
     optimiser = EHVI()
     assert optimiser.propose(given_, history, [], np.random.default_rng(0)) is not None
-    assert optimiser._fitted is not None
-    return optimiser, Observations.of(given_, history), optimiser._fitted[2]
+    assert optimiser._learner._fitted is not None
+    return optimiser, Observations.of(given_, history), optimiser._learner._fitted[2]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -174,7 +175,7 @@ def test_predicts_full_trainings_from_parts(seed: int) -> None:
     part = designs.fidelity < 0
     assert part.sum() == 28
     truth = errors(designs.codes[part])
-    predicted = _measured(_in_full(given_, surrogates, designs, scale)[part], scale)
+    predicted = _measured(in_full(given_, surrogates, designs, scale)[part], scale)
     missed = np.abs(predicted - truth).mean()
     assert missed < 0.25 * np.abs(designs.values[part, 0] - truth).mean()
 
@@ -189,7 +190,7 @@ def test_what_was_trained_in_full_counts_as_measured() -> None:
     _, seen, surrogates = told(history, given_)
     designs, scale = seen.designs(), Scale.of(seen.values)
     whole = designs.fidelity == 0
-    found = _in_full(given_, surrogates, designs, scale)
+    found = in_full(given_, surrogates, designs, scale)
     np.testing.assert_array_equal(found[whole], scale(designs.values)[whole])
     np.testing.assert_allclose(found[:, 1], scale(designs.values)[:, 1])
     assert (found[~whole, 0] < scale(designs.values)[~whole, 0]).all()

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.testing import assert_allclose
 
 from codesign.evaluation import Evaluation
 from codesign.hardware import Device, Workload
 from codesign.hardware.estimate import COST_UNITS
 from codesign.metrics import Summary
 from codesign.objectives import Objective
-from codesign.optimisers import Problem, load_optimiser
+from codesign.optimisers import Problem, load_optimiser, qnehvi
+from codesign.optimisers.gaussian import GaussianProcess
 from codesign.optimisers.problem import Optimiser
 from codesign.pareto import Front
 from codesign.space import Candidate, Repeat, SearchSpace, ordinal
@@ -66,7 +69,8 @@ def history_of(
 @pytest.mark.parametrize(
     "case", ["equal", "one finite front", "all diverged", "half failed", "zero", "negative", "huge"]
 )
-def test_any_history_gives_a_new_valid_proposal(problem: Problem, case: str) -> None:
+@pytest.mark.parametrize("name", ["qnehvi", "ehvi"])
+def test_any_history_gives_a_new_valid_proposal(problem: Problem, name: str, case: str) -> None:
     rng = np.random.default_rng(3)
     candidates = problem.space.decode(problem.draw(10, rng))
     values = {
@@ -79,7 +83,7 @@ def test_any_history_gives_a_new_valid_proposal(problem: Problem, case: str) -> 
     history = history_of(problem, candidates, values, "diverged" if case == "all diverged" else "ok")
     if case == "half failed":
         history[5:] = history_of(problem, candidates, values, "failed")[5:]
-    proposal = load_optimiser("qnehvi").propose(problem, history, [], np.random.default_rng(0))
+    proposal = load_optimiser(name).propose(problem, history, [], np.random.default_rng(0))
     assert proposal is not None
     assert problem.space.valid(problem.space.encode([proposal.candidate])).all()
     assert proposal.candidate not in candidates
@@ -159,3 +163,26 @@ def test_beats_random_search_at_equal_trials() -> None:
     ours = [search(load_optimiser("qnehvi"), 20, seed) for seed in range(2)]
     random = [search(load_optimiser("random"), 20, seed) for seed in range(2)]
     assert min(ours) > max(random)
+
+
+@pytest.mark.parametrize("relative", [None, "given"])
+def test_botorch_predicts_what_the_light_process_does(relative: str | None) -> None:
+    """Negated, in other units, from the first columns alone; ours adds that the mean is not known."""
+    rng = np.random.default_rng(5)
+    inputs, outcomes = rng.random((30, 3)), rng.normal(10.0, 4.0, 30)
+    noise = rng.uniform(1.0, 9.0, 30) if relative else None
+    process = GaussianProcess.fit(inputs, outcomes, relative=noise)
+    model = qnehvi._botorch(process, centre=9.0, width=2.5, columns=5)
+    asked = rng.random((8, 5))
+    mean, variance = process.predict(asked[:, :3])
+    posterior = model.posterior(torch.from_numpy(asked))
+    assert_allclose(posterior.mean.detach().numpy()[:, 0], (9.0 - mean) / 2.5, rtol=1e-6)
+    found = posterior.variance.detach().numpy()[:, 0] * 2.5**2
+    assert (found <= variance * (1 + 1e-6)).all()
+    assert (found >= 0.8 * variance).all()
+
+
+def test_contenders_are_all_but_those_surely_worse() -> None:
+    means = np.array([[1.0, 3.0], [3.0, 1.0], [2.0, 2.1], [3.0, 3.1], [3.0, 3.0]])
+    deviations = np.array([[0.1, 0.0], [0.1, 0.0], [0.1, 0.0], [0.1, 0.0], [1.2, 0.0]])
+    assert qnehvi._contenders(means, deviations).tolist() == [True, True, True, False, True]
