@@ -42,7 +42,7 @@ from codesign.space import Candidate, SearchSpace, integer
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "benchmarks" / "results" / "proposals.json"
 PICTURE = ROOT / "docs" / "proposals.png"
-RATIO_FLOOR, BATCH, MOST_BATCH_S = 10.0, 8, 8.0
+RATIO_FLOOR, BATCH, MOST_BATCH_S = 5.0, 8, 8.0
 LEFT = 1000
 WHOLE = SearchSpace("flat", tuple(integer(f"k{index}", 0, 3) for index in range(8)))
 
@@ -152,9 +152,9 @@ class Method:
 
 METHODS = {
     "ehvi": Method(lambda n, turns: ours("ehvi", n, turns), (50, 100, 200, 500, 1000, 2000), 7, "#c1121f"),
-    "qnehvi": Method(lambda n, turns: ours("qnehvi", n, turns), (50, 100, 200), 3, "#780000"),
+    "qnehvi": Method(lambda n, turns: ours("qnehvi", n, turns), (50, 100, 200, 500, 1000), 3, "#780000"),
     "qnehvi, 8 at once": Method(
-        lambda n, turns: ours("qnehvi", n, turns, BATCH), (50, 100, 200), 1, "#e07a5f"
+        lambda n, turns: ours("qnehvi", n, turns, BATCH), (50, 100, 200, 500), 1, "#e07a5f"
     ),
     "Optuna TPE": Method(optuna_tpe, (50, 100, 200, 500, 1000, 2000), 7, "#003049", "optuna"),
     "Ax": Method(ax, (50, 100, 200), 2, "#669bbc", "ax-platform"),

@@ -463,7 +463,7 @@ void backward_layer(Engine &engine, int index, float *gradient) {
         }
         const float top = layer.output.maximum * layer.output.scale;
         for (int64_t j = 0; j < size; j++)
-            back[j] = (in[j] > 0.0f) & (in[j] < top) ? error[j] : lanes{};
+            back[j] = ((in[j] > 0.0f) & (in[j] < top)) ? error[j] : lanes{};
         break;
     }
     case SIGMOID:
