@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from guide import with_section
 from matplotlib.figure import Figure
 
 from codesign.files import write_file
@@ -26,7 +27,6 @@ LOSSES = {"telescoping": "#003049", "emd": "#c1121f"}
 NETWORKS = (("c8 S2", "telescoping"), ("c8 S2", "emd"), ("c64 S1", "telescoping"))
 LABELS = {"telescoping": "telescoping loss", "emd": "EMD as loss"}
 PUBLISHED = ((6_544, 1.067, "c8 S2"), (208_912, 0.680, "c64 S1"))
-START, END = "<!-- networks: ", "<!-- end of networks -->"
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0; font-size: 13px }
@@ -333,8 +333,6 @@ def _scored(row: Mapping[str, Any]) -> set[str]:
 
 def with_networks(text: str, results: Mapping[str, Any]) -> str:
     """The guide with its table of networks made anew."""
-    head, rest = text.split(START, 1)
-    comment, rest = rest.split("\n", 1)
     recipe = results["recipe"]
     budget = f"{recipe['steps']:,} steps of {recipe['batch']} of {recipe['wafers']:,} generated wafers"
     lines = [
@@ -351,8 +349,7 @@ def with_networks(text: str, results: Mapping[str, Any]) -> str:
                 f"| {name} | {kind} | {loss} | {seeds[0]['operations']:,} | {over_seeds(seeds, 'metrics')} | "
                 f"{len(seeds)} | {over_seeds(seeds, 'real')} |"
             )
-    tail = rest.split(END, 1)[1]
-    return "\n".join([f"{head}{START}{comment}", "", *lines, "", f"{END}{tail}"])
+    return with_section(text, "networks", lines)
 
 
 def over_seeds(rows: list[dict[str, Any]], data: str) -> str:

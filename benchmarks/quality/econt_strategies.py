@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from fidelity import cached
+from guide import with_section
 
 import codesign
 import codesign.study
@@ -29,6 +30,7 @@ from codesign.study import Study
 from codesign.training import Recipe
 
 FILE = Path(__file__).parents[1] / "results" / "econt-strategies.json"
+GUIDE = Path(__file__).parents[2] / "docs" / "econt-study.md"
 WORK = Path("runs/econt-strategies")
 STRATEGIES = {
     "grid": "grid of the space",
@@ -89,19 +91,29 @@ def measured(study: Study) -> dict[str, Any]:
     return {"hypervolume": float(volume), "best": best, "designs": trained, "in_full": len(done)}
 
 
-def show(results: dict[str, Any]) -> None:
-    print(
-        f"{'strategy':58}{'hypervolume':>18}{'EMD, 6,544':>12}{'EMD, 208,912':>14}{'designs':>9}{'steps':>9}"
-    )
+def table(results: dict[str, Any]) -> list[str]:
+    """Strategies over seeds, as lines of Markdown."""
+    shared = sorted(set.intersection(*(set(runs) for runs in results["strategies"].values())))
+    lines = [
+        f"Each: {results['trials']} times {results['steps']:,} steps of 64, {results['wafers']:,} wafers; means",
+        f"over {len(shared)} seeds, and the standard deviation of the hypervolume: of EMD below {WORST_EMD:g} by",
+        f"the logarithm of operations below {MOST:,}, of designs trained in full.",
+        "",
+        "| strategy | hypervolume | EMD, 6,544 operations | EMD, 208,912 | designs trained | in full |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for strategy, runs in results["strategies"].items():
-        rows = list(runs.values())
+        rows = [runs[seed] for seed in shared]
         volumes = [row["hypervolume"] for row in rows]
-        spread = f" ± {stdev(volumes):.4f}" if len(rows) > 1 else ""
+        spread = f" ± {stdev(volumes):.3f}" if len(rows) > 1 else ""
         best = [[row["best"][str(most)] for row in rows if row["best"][str(most)]] for most in BUDGETS]
-        small, large = (f"{mean(values):.3f}" if values else "-" for values in best)
-        designs, steps = (mean(row[name] for row in rows) for name in ("designs", "steps"))
-        print(f"{STRATEGIES[strategy]:58}{f'{mean(volumes):.4f}{spread}':>18}{small:>12}{large:>14}"
-              f"{designs:9.0f}{steps:9,.0f}")  # fmt: skip
+        small, large = (f"{mean(values):.2f}" if values else "-" for values in best)
+        designs, whole = (mean(row[name] for row in rows) for name in ("designs", "in_full"))
+        lines.append(
+            f"| `{strategy}`: {STRATEGIES[strategy]} | {mean(volumes):.3f}{spread} | {small} | {large} "
+            f"| {designs:.0f} | {whole:.0f} |"
+        )
+    return lines
 
 
 def main() -> None:
@@ -109,20 +121,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--no-training", action="store_true", help="only write what is there")
     options = parser.parse_args()
     if options.cache:
         options.cache.mkdir(parents=True, exist_ok=True)
         codesign.study._evaluate = cached(codesign.study._evaluate, options.cache)
     results = json.loads(FILE.read_text()) if FILE.is_file() else {"strategies": {}}
     results |= {"steps": STEPS, "wafers": WAFERS, "trials": options.trials}
-    for seed in range(options.seeds):
+    for seed in range(0 if options.no_training else options.seeds):
         for strategy in STRATEGIES:
             runs = results["strategies"].setdefault(strategy, {})
             if str(seed) not in runs:
                 runs[str(seed)] = searched(strategy, seed, options.trials)
                 print(strategy, seed, runs[str(seed)], flush=True)
                 write_file(FILE, json.dumps(results, indent=1) + "\n")
-    show(results)
+    lines = table(results)
+    print(*lines, sep="\n")
+    write_file(GUIDE, with_section(GUIDE.read_text(), "strategies", lines))
 
 
 if __name__ == "__main__":
