@@ -94,10 +94,11 @@ def measured(study: Study) -> dict[str, Any]:
 def table(results: dict[str, Any]) -> list[str]:
     """Strategies over seeds, as lines of Markdown."""
     shared = sorted(set.intersection(*(set(runs) for runs in results["strategies"].values())))
+    trials, steps, wafers = (f"{results[name]:,}" for name in ("trials", "steps", "wafers"))
     lines = [
-        f"Each: {results['trials']} times {results['steps']:,} steps of 64, {results['wafers']:,} wafers; means",
-        f"over {len(shared)} seeds, and the standard deviation of the hypervolume: of EMD below {WORST_EMD:g} by",
-        f"the logarithm of operations below {MOST:,}, of designs trained in full.",
+        f"Each: {trials} times {steps} steps of 64, {wafers} wafers; means over {len(shared)} seeds, and the",
+        f"standard deviation of the hypervolume: of EMD below {WORST_EMD:g} by the logarithm of operations below",
+        f"{MOST:,}, of designs trained in full.",
         "",
         "| strategy | hypervolume | EMD, 6,544 operations | EMD, 208,912 | designs trained | in full |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
