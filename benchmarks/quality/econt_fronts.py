@@ -1,15 +1,18 @@
 """Fronts of the ECON-T study: EMD against operations in float, against area and power with 6-bit weights.
 
-    python benchmarks/quality/econt_fronts.py [float|fixed]    # benchmarks/results/econt-fronts.json
+    python benchmarks/quality/econt_fronts.py [float|fixed] [--trials 96]
 
 Networks are fitted to the exact Earth Mover's Distance, in rungs: one in three is trained on. Operations are
-at most a tenth of those of c64 S1. Studies stay in ``runs/econt-front-*`` and go on after an interruption.
+at most a tenth of those of c64 S1. Studies stay in ``runs/econt-front-*`` and go on after an interruption. Writes
+``benchmarks/results/econt-fronts.json`` and the table of 6-bit weights in ``docs/econt-study.md``.
 """
 
 import argparse
 import json
 from pathlib import Path
 from typing import Any
+
+from guide import with_section
 
 import codesign
 from codesign.files import write_file
@@ -19,6 +22,7 @@ from search_spaces import econt, econt_float
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "benchmarks" / "results" / "econt-fronts.json"
+GUIDE = ROOT / "docs" / "econt-study.md"
 STEPS, WAFERS = 12_000, 100_000
 TENTH = 208_912 // 10
 
@@ -74,6 +78,35 @@ def search(kind: str, trials: int) -> dict[str, Any]:
     }
 
 
+def table(found: dict[str, Any]) -> list[str]:
+    """The front of 6-bit weights, as lines of Markdown."""
+    lines = [
+        f"{found['trials']} designs, trained rung by rung to at most {found['steps']:,} steps of 64 of "
+        f"{found['wafers']:,} wafers;",
+        "6-bit weights, 9-bit codes. Area and power are estimates for 65 nm, not synthesised.",
+        "",
+        "| network | operations | EMD | area, mm2 | power, mW |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in found["front"]:
+        lines.append(
+            f"| {named(row['candidate'])} | {row['operations']:,.0f} | {row['emd']:.3f} "
+            f"| {row['area_um2'] / 1e6:.2f} | {row['power_mw']:.1f} |"
+        )
+    return lines
+
+
+def named(candidate: dict[str, Any]) -> str:
+    """A design as the study writes it: ``c8 k3 S2, D32``."""
+    layers = [
+        f"c{candidate[f'filters_{i}']} k{candidate[f'kernel_{i}']} S{candidate[f'stride_{i}']}"
+        + (" pool" if candidate[f"pooling_{i}"] else "")
+        for i in range(1, candidate["convolutions"] + 1)
+    ]
+    layers += [f"D{candidate[f'units_{i}']}" for i in range(1, candidate["dense_layers"] + 1)]
+    return ", ".join(layers) or "latent layer alone"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", nargs="?", choices=list(SPACES))
@@ -84,7 +117,9 @@ def main() -> None:
         results = json.loads(FILE.read_text()) if FILE.is_file() else {}
         write_file(FILE, json.dumps(results | {kind: found}, indent=1, default=float) + "\n")
         for row in found["front"]:
-            print(kind, f"{row['emd']:.4f}", f"{row['operations']:,}", row["candidate"])
+            print(kind, f"{row['emd']:.4f}", f"{row['operations']:,}", named(row["candidate"]))
+        if kind == "fixed":
+            write_file(GUIDE, with_section(GUIDE.read_text(), "front", table(found)))
 
 
 if __name__ == "__main__":

@@ -96,8 +96,8 @@ def table(results: dict[str, Any]) -> list[str]:
     shared = sorted(set.intersection(*(set(runs) for runs in results["strategies"].values())))
     trials, steps, wafers = (f"{results[name]:,}" for name in ("trials", "steps", "wafers"))
     lines = [
-        f"Each: {trials} times {steps} steps of 64, {wafers} wafers; means over {len(shared)} seeds, and the",
-        f"standard deviation of the hypervolume: EMD below {WORST_EMD:g} by the logarithm of operations below",
+        f"Each: {trials} times {steps} steps of 64, {wafers} wafers; means over {len(shared)} seeds and",
+        f"spread of the hypervolume: EMD below {WORST_EMD:g} by the logarithm of operations below",
         f"{MOST:,}, of designs trained in full.",
         "",
         "| strategy | hypervolume | EMD, 6,544 operations | EMD, 208,912 | designs trained | in full |",
