@@ -3,8 +3,8 @@
     python benchmarks/quality/econt_fronts.py [float|fixed] [--trials 96]
 
 Networks are fitted to the exact Earth Mover's Distance, in rungs: one in three is trained on. Operations are
-at most a tenth of those of c64 S1. Studies stay in ``runs/econt-front-*`` and go on after an interruption. Writes
-``benchmarks/results/econt-fronts.json`` and the table of 6-bit weights in ``docs/econt-study.md``.
+at most a tenth of those of c64 S1. Studies stay in ``runs/econt-front-*`` and go on after an interruption.
+Writes ``benchmarks/results/econt-fronts.json`` and the table of 6-bit weights in ``docs/econt-study.md``.
 """
 
 import argparse
