@@ -27,7 +27,7 @@ from codesign.tasks.concentrator import (
     short_float,
 )
 from codesign.tasks.conditions import module_conditions
-from codesign.tasks.generator import generate
+from codesign.tasks.generator import SETS, generate
 from codesign.tasks.layouts import LAYOUTS, Layout, layout_of
 from codesign.tasks.trigger_cell_csv import read_trigger_cells
 from codesign.tasks.wafers import MIP_T, Wafers, split
@@ -178,6 +178,7 @@ class EcontTask:
         links: int = 5,
         layout: str = "8x8",
         conditional: bool = False,
+        parameters: str = "T",
     ) -> "EcontTask":
         """The task on a file or folder, or on generated wafers.
 
@@ -189,6 +190,8 @@ class EcontTask:
             What the generator makes; of no effect with a path.
         validation, split_seed, loss, busy_from, busy_only, links, layout, conditional
             See the class.
+        parameters
+            Which of its ``SETS`` the generator goes by: ``T``, ``C`` or ``P``.
         """
         if not 0 < validation < 1:
             raise ConfigError(f"data: validation is a share between 0 and 1, got {validation}")
@@ -198,7 +201,12 @@ class EcontTask:
             raise ConfigError(f"data: layout is one of {', '.join(LAYOUTS)}, got {layout!r}")
         if busy_only and busy_from is None:
             raise ConfigError("data: busy_only needs busy_from, from how many trigger cells a wafer is busy")
-        data = load(path) if path is not None else generate(wafers, seed=seed, population=population)
+        if parameters not in SETS:
+            raise ConfigError(f"data: parameters is one of {', '.join(SETS)}, got {parameters!r}")
+        if path is not None:
+            data = load(path)
+        else:
+            data = generate(wafers, seed=seed, parameters=parameters, population=population)
         return cls(data, validation, split_seed, loss, busy_from, busy_only, links, layout, conditional)
 
     @property

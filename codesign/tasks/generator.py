@@ -25,9 +25,26 @@ from numpy.typing import NDArray
 from scipy import special
 
 from codesign.errors import DataError
+from codesign.tasks.generator_parameters import (
+    CLUSTERED,
+    FIRST_PRINCIPLES,
+    SETS,
+    TUNED,
+    Parameters,
+    parameter_set,
+)
 from codesign.tasks.wafers import MIP_T, TRIGGER_CELLS, Wafers
 
-__all__ = ["FIRST_PRINCIPLES", "TUNED", "Parameters", "Population", "generate"]
+__all__ = [
+    "CLUSTERED",
+    "FIRST_PRINCIPLES",
+    "SETS",
+    "TUNED",
+    "Parameters",
+    "Population",
+    "generate",
+    "parameter_set",
+]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -64,95 +81,12 @@ _LOWEST_PT: Final = 1e-3
 _PATIENCE: Final = 25  # batches in a row without charge before giving up
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the pile-up and the electronics are like.
-
-    Parameters
-    ----------
-    photon_rate, hadron_rate, soft_rate
-        Particles per inelastic collision and unit of pseudorapidity: photons, charged hadrons, and single
-        deposits of soft secondaries.
-    photon_pt_gev, hadron_pt_gev
-        Mean transverse momentum, GeV.
-    soft_charge_mip
-        Mean charge of a soft deposit, MIP.
-    threshold_mip
-        Charge below which a trigger cell reads zero, MIP.
-    lsb_mip
-        Charge of the lowest bit kept by the electronics, MIP.
-    radius_scale
-        Factor on the radius of electromagnetic showers.
-    interaction_lengths
-        Nuclear interaction lengths in front of the layer.
-    collisions
-        Mean number of inelastic collisions per bunch crossing.
-    noise_mip
-        Standard deviation of the noise of a hit trigger cell, MIP.
-    least_counts
-        Fewest counts that are sent; fewer read zero. The study's files have none below 2.
-    multiplicity_shape
-        Shape of the gamma distribution that the number of particles of a collision follows about its mean, so
-        that events differ in more than their number of collisions: with the Poisson draw a negative binomial,
-        of k about 1 to 2 at the LHC (ALICE, Eur. Phys. J. C 68, 345). 0: all collisions are alike.
-    """
-
-    photon_rate: float
-    photon_pt_gev: float
-    hadron_rate: float
-    hadron_pt_gev: float
-    soft_rate: float
-    soft_charge_mip: float
-    threshold_mip: float
-    lsb_mip: float
-    radius_scale: float
-    interaction_lengths: float
-    collisions: float = 200.0
-    noise_mip: float = 0.12
-    least_counts: int = 1
-    multiplicity_shape: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Reject values that have no meaning."""
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if not 0 <= value < np.inf:
-                raise DataError(f"a generator parameter is finite and not negative, got {name} = {value}")
-        if self.lsb_mip == 0:
-            raise DataError("lsb_mip is the step of the electronics and above 0, got 0; TUNED has 0.057")
-
-
-TUNED: Final = Parameters(
-    photon_rate=1.2,
-    photon_pt_gev=0.15,
-    hadron_rate=8.0,
-    hadron_pt_gev=0.48,
-    soft_rate=20.0,
-    soft_charge_mip=0.14,
-    threshold_mip=0.15,
-    lsb_mip=0.057,
-    radius_scale=1.3,
-    interaction_lengths=0.46,
-)
-"""Tuned to the published occupancies and charges of the study's sample: a tune, not a measurement."""
-
-FIRST_PRINCIPLES: Final = Parameters(
-    photon_rate=5.0,
-    photon_pt_gev=0.25,
-    hadron_rate=5.5,
-    hadron_pt_gev=0.55,
-    soft_rate=0.0,
-    soft_charge_mip=0.0,
-    threshold_mip=0.35,
-    lsb_mip=0.04,
-    radius_scale=1.0,
-    interaction_lengths=0.40,
-)
-"""Measured rates and momenta of inelastic collisions at 13 to 14 TeV, nothing fitted."""
-
-
 def generate(
-    count: int, *, seed: int, parameters: Parameters = TUNED, population: Population = "pileup"
+    count: int,
+    *,
+    seed: int,
+    parameters: Parameters | str = TUNED,
+    population: Population = "pileup",
 ) -> Wafers:
     """Generate wafers that read charge.
 
@@ -164,7 +98,8 @@ def generate(
         Not negative. The same seed, parameters and population give the same wafers, and fewer of them are the
         first of more.
     parameters
-        Rates, momenta, electronics.
+        Rates, momenta, electronics, or a name of ``SETS``: ``T``, tuned, which is the default; ``C``, tuned
+        more closely, with jets and clusters; ``P``, first principles.
     population
         ``pileup``: about 200 inelastic collisions per event. Without pile-up, and sparse: ``electron``, one
         of 20 GeV transverse momentum per event; ``jet``, one of 20 GeV or more; ``ttbar``, one or two jets.
@@ -178,7 +113,8 @@ def generate(
     Raises
     ------
     DataError
-        If the count is below 1, the seed negative, the population unknown or one that never hits a wafer.
+        If the count is below 1, the seed negative, the population or the name of the parameters unknown, or
+        no wafer ever hit.
 
     Examples
     --------
@@ -192,6 +128,8 @@ def generate(
         raise DataError(f"a seed is an integer not below 0, got {seed}")
     if population not in get_args(Population):
         raise DataError(f"the populations are {', '.join(get_args(Population))}; got {population!r}")
+    if isinstance(parameters, str):
+        parameters = parameter_set(parameters)
     batches = []
     missing = count
     for batch in _batches(population, parameters, seed):
@@ -211,8 +149,15 @@ def generate(
         "eta": lattice.eta[wafer],
     }
     return Wafers(
-        calq, columns, f"generated {population}, seed {seed}", dropped_empty=int(rows[-1]) + 1 - count
+        calq, columns, _source(population, parameters, seed), dropped_empty=int(rows[-1]) + 1 - count
     )
+
+
+def _source(population: Population, parameters: Parameters, seed: int) -> str:
+    """What the wafers are; the parameters are named unless they are the default."""
+    names = {known: f", parameters {name}" for name, known in SETS.items()}
+    named = "" if parameters == TUNED else names.get(parameters, ", parameters of its own")
+    return f"generated {population}{named}, seed {seed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +175,7 @@ def _batches(population: Population, parameters: Parameters, seed: int) -> Itera
     empty = 0
     for number in itertools.count():
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-        charge = _sum_by_cell(spots_of(events, parameters, rng), events)
+        charge = _sum_by_cell(spots_of(events, parameters, rng), events, parameters)
         calq = _read_out(charge, parameters, rng)
         hit = np.flatnonzero(calq.any(axis=1))
         empty = 0 if hit.size else empty + 1
@@ -474,24 +419,32 @@ def _hadron_spots(hadrons: _Particles, parameters: Parameters, rng: np.random.Ge
 
 
 def _pileup_spots(events: int, parameters: Parameters, rng: np.random.Generator) -> list[_Spots]:
-    """Soft collisions: photons, hadrons and deposits of soft secondaries, flat in azimuth and in eta."""
+    """Soft collisions: photons, hadrons and deposits of soft secondaries; and jets. All flat in azimuth.
+
+    Photons and hadrons are flat in eta, soft deposits as their slope says.
+    """
     collisions: Floats = rng.poisson(parameters.collisions, events).astype(np.float64)
     if shape := parameters.multiplicity_shape:
         collisions = rng.gamma(collisions * shape) / shape
     width = _ETA_RANGE[1] - _ETA_RANGE[0]
 
-    def arrivals(rate: float, mean_pt: float, charged: bool) -> _Particles:
+    def arrivals(rate: float, mean_pt: float, *, charged: bool, slope: float = 0.0) -> _Particles:
         event = np.repeat(np.arange(events), rng.poisson(collisions * rate * width))
         pt = mean_pt * 2 * rng.standard_gamma(2.0, event.size) / rng.standard_gamma(5.0, event.size)
         sign = (2 * rng.integers(0, 2, event.size) - 1) * int(charged)
         eta, phi = rng.uniform(*_ETA_RANGE, event.size), rng.uniform(0, 2 * np.pi, event.size)
+        if slope:
+            share = (eta - _ETA_RANGE[0]) / width
+            eta = _ETA_RANGE[0] + np.log1p(share * np.expm1(slope * width)) / slope
         return _fly(event, np.maximum(pt, _LOWEST_PT), eta, phi, sign)
 
     photons = arrivals(parameters.photon_rate, parameters.photon_pt_gev, charged=False)
     hadrons = arrivals(parameters.hadron_rate, parameters.hadron_pt_gev, charged=True)
-    soft = arrivals(parameters.soft_rate, 1.0, charged=False)
+    soft = arrivals(parameters.soft_rate, 1.0, charged=False, slope=parameters.soft_slope)
     charge = parameters.soft_charge_mip * rng.standard_exponential(soft.event.size)
+    jets = np.repeat(np.arange(events), rng.poisson(parameters.jets, events))
     return [
+        *_jet_spots(jets, parameters.jet_pt_gev, parameters, rng),
         *_photon_spots(photons, parameters, rng),
         *_hadron_spots(hadrons, parameters, rng),
         _Spots(soft.event, soft.x, soft.y, charge),
@@ -508,18 +461,21 @@ def _electron_gun(events: int, parameters: Parameters, rng: np.random.Generator)
 
 def _jet_gun(events: int, parameters: Parameters, rng: np.random.Generator) -> list[_Spots]:
     """One jet per event."""
-    return _jet_spots(np.arange(events), parameters, rng)
+    return _jet_spots(np.arange(events), _SIGNAL_PT, parameters, rng)
 
 
 def _top_pairs(events: int, parameters: Parameters, rng: np.random.Generator) -> list[_Spots]:
     """One or two jets per event, as top-quark pairs send into an endcap."""
-    return _jet_spots(np.repeat(np.arange(events), rng.integers(1, 3, events)), parameters, rng)
+    jets = np.repeat(np.arange(events), rng.integers(1, 3, events))
+    return _jet_spots(jets, _SIGNAL_PT, parameters, rng)
 
 
-def _jet_spots(event: Integers, parameters: Parameters, rng: np.random.Generator) -> list[_Spots]:
+def _jet_spots(
+    event: Integers, least_pt: float, parameters: Parameters, rng: np.random.Generator
+) -> list[_Spots]:
     """Jets of the events named: some ten fragments, 35 % of them photons, about 0.1 from the jet's axis."""
     jets = event.size
-    pt = _SIGNAL_PT * (1 - rng.random(jets)) ** (-1 / 3)
+    pt = least_pt * (1 - rng.random(jets)) ** (-1 / 3)
     eta, phi = rng.uniform(*_SIGNAL_ETA_RANGE, jets), rng.uniform(0, 2 * np.pi, jets)
     of = np.repeat(np.arange(jets), rng.poisson(10, jets) + 1)
     weight = np.maximum(rng.standard_gamma(0.6, of.size), 1e-12)
@@ -555,13 +511,15 @@ _SOURCES: Final[
 # --- what is read
 
 
-def _sum_by_cell(spots: list[_Spots], events: int) -> Floats:
+def _sum_by_cell(spots: list[_Spots], events: int, parameters: Parameters) -> Floats:
     """Charge of each trigger cell, MIP; shape (306 events, 48)."""
     wafers = len(_wafer_lattice().u)
+    inner, outer = parameters.inner_radius_cm**2, parameters.outer_radius_cm**2
     total = np.zeros(events * wafers * TRIGGER_CELLS)
     for group in spots:
         wafer, cell = _locate(group.x, group.y)
-        inside = wafer >= 0
+        square = group.x**2 + group.y**2
+        inside = (wafer >= 0) & (square >= inner) & (square < outer)
         at = (group.event[inside] * wafers + wafer[inside]) * TRIGGER_CELLS + cell[inside]
         total += np.bincount(at, group.charge[inside], total.size)
     return total.reshape(-1, TRIGGER_CELLS)
@@ -576,11 +534,18 @@ def _read_out(charge: Floats, parameters: Parameters, rng: np.random.Generator) 
     at = np.nonzero(charge)
     noisy = charge[at] + parameters.noise_mip * rng.standard_normal(at[0].size)
     kept = np.where(noisy < parameters.threshold_mip, 0.0, np.maximum(noisy, 0.0))
-    raw = (kept / parameters.lsb_mip).astype(np.int64)
+    wafer = at[0] % len(_wafer_lattice().u)
+    lsb = _steps(parameters)[wafer]
+    raw = (kept / lsb).astype(np.int64)
     exponent = np.maximum(np.frexp(raw.astype(np.float64))[1] - 4, 0)
     decoded = (raw >> exponent << exponent) + (1 << exponent >> 1)
-    transverse = _wafer_lattice().transverse
-    counts = decoded * (parameters.lsb_mip * MIP_T) * transverse[at[0] % len(transverse), at[1]]
+    counts = decoded * (lsb * MIP_T) * _wafer_lattice().transverse[wafer, at[1]]
     calq = np.zeros(charge.shape, dtype=np.int32)
     calq[at] = np.where(counts < parameters.least_counts, 0, counts).astype(np.int32)
     return calq
+
+
+def _steps(parameters: Parameters) -> Floats:
+    """Charge of the lowest bit kept of each wafer, MIP; shape (306,)."""
+    radius = _LAYER_Z / np.sinh(_wafer_lattice().eta)
+    return np.where(radius < parameters.dense_radius_cm, parameters.dense_lsb_mip, parameters.lsb_mip)

@@ -1,13 +1,17 @@
 """The ECON-T task."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from codesign.config import load_study_file
 from codesign.errors import ConfigError, DataError
 from codesign.metrics import emd
 from codesign.network import Network
 from codesign.tasks.concentrator import best_choice
 from codesign.tasks.econt import UNITS, EcontTask, generate, score
+from codesign.tasks.generator import SETS
 from search_spaces import econt_float
 
 
@@ -101,11 +105,33 @@ def test_other_layouts_show_the_same_wafers(task: EcontTask, layout: str) -> Non
     assert np.array_equal(other.validation.targets, task.validation.targets)
 
 
+def test_parameters_of_the_generator_are_chosen_by_name() -> None:
+    usual = EcontTask.from_options(wafers=200)
+    closer = EcontTask.from_options(wafers=200, parameters="C")
+    assert np.array_equal(usual.wafers.calq, generate(200, seed=0).calq)
+    assert np.array_equal(closer.wafers.calq, generate(200, seed=0, parameters=SETS["C"]).calq)
+    assert usual.describe()["source"] == "generated pileup, seed 0"
+    assert closer.describe()["source"] == "generated pileup, parameters C, seed 0"
+
+
+def test_a_study_file_names_the_parameters_of_the_generator(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text('space = "econt"\n[data]\nwafers = 50\nparameters = "P"')
+    task = load_study_file(file).setup().task
+    assert isinstance(task, EcontTask)
+    assert np.array_equal(task.wafers.calq, generate(50, seed=0, parameters="P").calq)
+    file.write_text('space = "econt"\n[data]\nparameters = "Q"')
+    with pytest.raises(ConfigError, match="parameters is one of T, C, P, got 'Q'"):
+        load_study_file(file).setup()
+
+
 def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ConfigError, match="layout"):
         EcontTask.from_options(wafers=100, layout="8x8x3")
     with pytest.raises(ConfigError, match="links"):
         EcontTask.from_options(wafers=100, links=6)
+    with pytest.raises(ConfigError, match="parameters is one of T, C, P, got 'Q'"):
+        EcontTask.from_options(wafers=100, parameters="Q")
     with pytest.raises(ConfigError, match="busy_only needs busy_from"):
         EcontTask.from_options(wafers=100, busy_only=True)
     with pytest.raises(DataError, match="lower busy_from"):

@@ -1,4 +1,6 @@
+import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +9,16 @@ from codesign.errors import DataError
 from codesign.metrics.trigger_cells import DISTANCES
 from codesign.tasks import generator
 from codesign.tasks.data_check import check, observables
-from codesign.tasks.generator import FIRST_PRINCIPLES, TUNED, Parameters, Population, generate
+from codesign.tasks.generator import (
+    CLUSTERED,
+    FIRST_PRINCIPLES,
+    SETS,
+    TUNED,
+    Parameters,
+    Population,
+    generate,
+    parameter_set,
+)
 from codesign.tasks.wafers import Wafers
 
 POPULATIONS: list[Population] = ["pileup", "electron", "jet", "ttbar"]
@@ -140,6 +151,91 @@ def test_first_principles_repeat_the_prototype() -> None:
     assert found["log10 P mean"] == pytest.approx(0.805, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "population", "digest"),
+    [
+        ("T", "pileup", "749394d6cc63c3e4"),
+        ("T", "electron", "6c06c9d2237e80eb"),
+        ("T", "ttbar", "7c949104a2f60af2"),
+        ("P", "pileup", "1a640998c06a4788"),
+    ],
+)
+def test_wafers_of_figures_already_published_stay(
+    parameters: str, population: Population, digest: str
+) -> None:
+    calq = generate(2000, seed=7, parameters=parameters, population=population).calq
+    assert hashlib.sha256(calq.astype("<i8").tobytes()).hexdigest()[:16] == digest
+
+
+# --- the closer set
+
+
+@pytest.fixture(scope="module")
+def clustered() -> Wafers:
+    return generate(40_000, seed=3, parameters="C")
+
+
+def test_clustered_pileup_is_accepted_and_nearer_to_the_study(pileup: Wafers, clustered: Wafers) -> None:
+    tuned, closer = (
+        {row.observable: row for row in check(wafers, "pileup") if row.population.startswith("ttbar")}
+        for wafers in (pileup, clustered)
+    )
+    assert all(row.ok for row in closer.values() if row.ok is not None)
+    rows = ("occ_all 84 %", "occ_all mean", "occ_all std", "occ_1MT 84 %", "occ_1MT mean", "log10 P mean")
+    for row in rows:
+        assert abs(closer[row].difference) < abs(tuned[row].difference), row
+
+
+def test_clustered_wafers_have_no_charge_of_one_count(pileup: Wafers, clustered: Wafers) -> None:
+    assert (pileup.calq == 1).any()
+    assert not (clustered.calq == 1).any()
+    assert (clustered.calq == 2).any()
+
+
+def test_neighbours_go_together_more_with_jets() -> None:
+    def excess(jets: float) -> float:
+        found = observables(generate(8000, seed=3, parameters=replace(CLUSTERED, jets=jets)))
+        return found["hit beside a hit neighbour"] - found["hit beside a hit far"]
+
+    assert excess(100.0) > 1.2 * excess(0.0)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.5])
+def test_soft_deposits_follow_their_slope(slope: float) -> None:
+    parameters = replace(TUNED, photon_rate=0.0, hadron_rate=0.0, soft_slope=slope)
+    soft = generator._pileup_spots(8, parameters, np.random.default_rng(0))[-1]
+    eta = np.arcsinh(328.7 / np.hypot(soft.x, soft.y))
+    outer, inner = np.histogram(eta, [1.4, 2.2, 3.0])[0]
+    assert inner / outer == pytest.approx(np.exp(0.8 * slope), rel=0.03)
+
+
+def test_sensors_end_at_their_radii() -> None:
+    edges = replace(TUNED, inner_radius_cm=60.0, outer_radius_cm=120.0)
+    wafers = generate(4000, seed=0, parameters=edges)
+    lattice = generator._wafer_lattice()
+    number = lattice.number[wafers.columns["waferu"] + 10, wafers.columns["waferv"] + 10]
+    transverse = lattice.transverse[number]  # r / hypot(r, z) of each trigger cell
+    radius = (328.7 * transverse / np.sqrt(1 - transverse**2))[wafers.calq > 0]
+    assert 57 < radius.min() < 62
+    assert 118 < radius.max() < 123
+
+
+def test_dense_wafers_have_a_step_of_their_own() -> None:
+    parameters = replace(TUNED, noise_mip=0.0, threshold_mip=0.0, dense_radius_cm=70.0, dense_lsb_mip=1.5)
+    charge = np.full((306, 48), 1.4)
+    counts = generator._read_out(charge, parameters, np.random.default_rng(0))
+    dense = 328.7 / np.sinh(generator._wafer_lattice().eta) < 70
+    assert dense.any()
+    assert not counts[dense].any()
+    assert (counts[~dense] > 0).all()
+
+
+def test_an_unknown_set_is_refused_with_those_there_are() -> None:
+    assert parameter_set("C") is CLUSTERED is SETS["C"]
+    with pytest.raises(DataError, match="the parameter sets of the generator are T, C, P; got 'X'"):
+        generate(1, seed=0, parameters="X")
+
+
 @pytest.mark.parametrize("population", ["electron", "jet", "ttbar"])
 def test_events_without_pileup_are_sparse(pileup: Wafers, population: Population) -> None:
     sparse = generate(3000, seed=0, population=population)
@@ -182,10 +278,13 @@ def test_generate_gives_up_where_nothing_is_read() -> None:
     [
         ({"photon_rate": -1.0}, "finite and not negative, got photon_rate = -1.0"),
         ({"noise_mip": float("nan")}, "finite and not negative, got noise_mip = nan"),
+        ({"dense_radius_cm": 70.0}, "within dense_radius_cm need a dense_lsb_mip above 0"),
+        ({"jets": 1.0, "jet_pt_gev": 0.0}, "jets need a jet_pt_gev above 0"),
+        ({"inner_radius_cm": 200.0}, "got 200 and 190; the first is the smaller one"),
         ({"lsb_mip": 0.0}, "lsb_mip is the step of the electronics and above 0, got 0; TUNED has 0.057"),
     ],
 )
-def test_parameters_without_meaning_are_refused(change: dict[str, float], message: str) -> None:
+def test_parameters_without_meaning_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         replace(TUNED, **change)
 
