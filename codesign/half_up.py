@@ -8,13 +8,18 @@ code that half up gives the integer. Pooling, flattening and ``max(x, 0)`` in be
 disturb nothing. The half belongs to the tool's copy, never to the weights of the network.
 """
 
+from typing import Final
+
 import numpy as np
 
 from codesign.errors import UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
 from codesign.network import Conv, ConvTranspose, Dense, Network, ReLU, Sigmoid, Thresholds
 
-__all__ = ["accumulator_bits", "accumulators", "half_lsb", "require_even_ties"]
+__all__ = ["FLOAT32_BITS", "accumulator_bits", "accumulators", "half_lsb", "require_even_ties"]
+
+FLOAT32_BITS: Final = 24
+"""Bits of the significand of float32, sign apart: it holds every integer of as many."""
 
 _AFFINE = Conv | ConvTranspose | Dense
 

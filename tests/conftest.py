@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+# Threads of so small matrices wait for each other, and the workers of pytest-xdist have the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import cloudpickle
 import hypothesis
 import pytest

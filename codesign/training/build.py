@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.fixedpoint import FixedPoint
-from codesign.half_up import accumulator_bits, half_lsb, require_even_ties
+from codesign.half_up import FLOAT32_BITS, accumulator_bits, half_lsb, require_even_ties
 from codesign.network import (
     Conditions,
     Conv,
@@ -64,7 +64,6 @@ __all__ = [
     "to_torch",
 ]
 
-FLOAT32_BITS: Final = 24
 _CHUNK: Final = 2048
 _SPARE: Final = "skip_create_quant_tensor"
 

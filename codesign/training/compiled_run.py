@@ -1,5 +1,7 @@
 """A fit on the compiled engine, without torch."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,6 +60,10 @@ class CompiledRun(Run):
     def fitted(self) -> Network:
         """The network with the parameters remembered last."""
         return self.network.with_weights(rounded_weights(self.network, self.engine.weights(self.kept)))
+
+    def chip_values(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """Of the remembered parameters, shape ``(n, values)``."""
+        return self.engine.values(self.kept, inputs, len(self.network.chip.layers))
 
 
 def _contiguous(samples: Samples) -> Samples:

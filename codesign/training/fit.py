@@ -3,17 +3,22 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from codesign.errors import ConfigError, DataError
+from codesign.errors import ConfigError, DataError, DifferenceError
+from codesign.half_up import FLOAT32_BITS, accumulator_bits
 from codesign.network import Network
 from codesign.tasks import Samples
 from codesign.training.compiled_run import CompiledRun
 from codesign.training.engine import with_engine
 from codesign.training.recipe import Engine, Recipe
 from codesign.training.run import Checkpoint, Progress, Run
+
+COMPARED = 32
+"""Validation samples on which a fit's integers are compared with the interpreter's."""
 
 __all__ = ["Checkpoint", "Fit", "Progress", "fit", "require_samples", "result"]
 
@@ -111,6 +116,8 @@ def fit(
         For samples that do not fit the network, or none.
     UnsupportedLayerError
         For a network that cannot be computed exactly while training.
+    DifferenceError
+        If the engine computes other integers on the chip than the fitted network: an error of the engine.
     """
     for name, samples in (("training", training), ("validation", validation)):
         require_samples(name, samples, network)
@@ -124,7 +131,9 @@ def fit(
     if go_on is not None:
         run.go_on(go_on)
     run.descend(progress)
-    return result(run, recipe.engine or "torch", len(training), cpu, wall)
+    fitted = result(run, recipe.engine or "torch", len(training), cpu, wall)
+    _require_same_integers(run, fitted, validation.inputs[:COMPARED])
+    return fitted
 
 
 def result(run: Run, engine: Engine, samples: int, cpu: float, wall: float) -> Fit:
@@ -142,6 +151,24 @@ def result(run: Run, engine: Engine, samples: int, cpu: float, wall: float) -> F
         cpu_seconds=time.process_time() - cpu,
         wall_seconds=time.perf_counter() - wall,
     )
+
+
+def _require_same_integers(run: Run, fitted: Fit, inputs: NDArray[Any]) -> None:
+    """Compare engine and interpreter on some inputs, wherever float32 holds every sum of the chip."""
+    chip = fitted.network.chip
+    last = chip.formats[-1]
+    if last is None or None in chip.formats or accumulator_bits(chip) > FLOAT32_BITS:
+        return
+    codes = chip.codes(inputs)
+    computed = np.ldexp(np.asarray(run.chip_values(inputs), np.float64), last.fraction_bits)
+    computed = computed.reshape(codes.shape)
+    differ = int((computed != codes).sum())
+    if differ:
+        raise DifferenceError(
+            f"the {fitted.engine} engine and the fitted network differ in {differ} of {codes.size} integers "
+            "of the chip; this is an error: train with the other engine (--engine), and report it",
+            computed,
+        )
 
 
 def _run(

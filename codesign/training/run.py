@@ -104,6 +104,10 @@ class Run(ABC):
         """The network with the parameters remembered last."""
 
     @abstractmethod
+    def chip_values(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """What the engine computes with the remembered parameters behind the chip's last layer."""
+
+    @abstractmethod
     def state(self) -> tuple[Arrays, Arrays, Arrays]:
         """Real weights and Adam's first and second moment."""
 

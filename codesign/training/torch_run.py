@@ -11,7 +11,15 @@ from torch import Tensor
 
 from codesign.network import Network
 from codesign.tasks import Samples
-from codesign.training.build import NetworkModule, build, extract, from_torch, named_parameters, to_torch
+from codesign.training.build import (
+    NetworkModule,
+    build,
+    chip_outputs,
+    extract,
+    from_torch,
+    named_parameters,
+    to_torch,
+)
 from codesign.training.losses import loss_named
 from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, Recipe
 from codesign.training.run import Arrays, Progress, Run
@@ -125,6 +133,10 @@ class TorchRun(Run):
         with torch.no_grad():
             self.parameters.copy_(self.kept)
         return extract(self.module, self.network)
+
+    def chip_values(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """Of the remembered parameters, once ``fitted`` has put them back."""
+        return chip_outputs(self.module, inputs)
 
 
 def _tensors(

@@ -1,5 +1,6 @@
 """Fits: they learn, repeat to the bit, keep the best, stop early and say when they diverge."""
 
+import importlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from codesign.errors import ConfigError, DataError
+from codesign.errors import ConfigError, DataError, DifferenceError
 from codesign.network import Network
 from codesign.tasks import Samples
 from codesign.training import Recipe
@@ -38,6 +40,27 @@ def test_loss_falls_and_same_seed_gives_same_bits(
     assert one.curve == same.curve
     assert (one.steps, one.epochs) == (60, 3.0)
     assert [step for step, _, _ in one.curve] == list(range(3, 61, 3))
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_every_fit_compares_its_integers_with_the_interpreter(
+    engine: str, autoencoder: Make, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One code that is one off in one sample is an error; of a float chip there is nothing to compare."""
+    name = "compiled_run.CompiledRun" if engine == "native" else "torch_run.TorchRun"
+    run = getattr(importlib.import_module(f"codesign.training.{name.split('.')[0]}"), name.split(".")[1])
+    true = run.chip_values
+
+    def wrong(self: Any, inputs: NDArray[Any]) -> NDArray[Any]:
+        values = np.array(true(self, inputs), np.float64).reshape(len(inputs), -1)
+        values[-1, 0] += 2.0**-7
+        return values
+
+    learn(autoencoder(), samples, engine=engine)
+    monkeypatch.setattr(run, "chip_values", wrong)
+    with pytest.raises(DifferenceError, match=f"the {engine} engine .* differ in 1 of"):
+        learn(autoencoder(), samples, engine=engine)
+    learn(autoencoder(quantised=False), samples, engine=engine)
 
 
 def test_kept_weights_are_those_of_the_best_validation(autoencoder: Make, samples: Samples) -> None:
