@@ -1,9 +1,10 @@
 """Exact expected growth of the hypervolume over the discrete space, with light surrogates: no torch.
 
-Measured objectives are Gaussian processes, known ones exact, designs under way end as is predicted of them.
-Every evaluation is an observation: of a design that is trained in parts each part, as what it says of a full
-training (``fidelity.py``), and of one that is trained again with other seeds each time, so that the noise is
-learnt. A design that was not trained in full counts as what is predicted of that.
+Measured objectives are Gaussian processes, or in every second proposal whatever predicts best (``hedge.py``);
+known ones are exact; designs under way end as is predicted of them. Every evaluation is an observation: of a
+design that is trained in parts each part, as what it says of a full training (``fidelity.py``), and of one
+that is trained again with other seeds each time, so that the noise is learnt. A design that was not trained
+in full counts as what is predicted of that.
 
 A space of up to ``LISTED`` designs is priced and scored whole; of a larger one random designs, the neighbours
 of the front, and then the neighbours of the best.
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from codesign.evaluation import Evaluation, latest
+from codesign.optimisers.hedge import hedged
 from codesign.optimisers.learning import LEAST, Learner, in_full
 from codesign.optimisers.observed import Observations, scored, seen
 from codesign.optimisers.problem import Codes, Problem, Proposal
@@ -87,8 +89,9 @@ class EHVI:
                 found = self._search(problem, history, told, pending, known, rng)
             if found is None:
                 return None
-            row, gain = found
-            origin = self.name if np.isfinite(gain) else NO_GAIN
+            row, gain, chosen = found
+            named = f"{self.name}: {chosen}" if chosen else self.name
+            origin = named if np.isfinite(gain) else NO_GAIN
         return Proposal(problem.space.decode(row[None])[0], origin)
 
     def _search(
@@ -99,11 +102,12 @@ class EHVI:
         pending: Sequence[Candidate],
         known: set[bytes],
         rng: np.random.Generator,
-    ) -> tuple[Codes, float] | None:
-        """Row of the largest expected gain, and its logarithm; None if no row is left."""
+    ) -> tuple[Codes, float, str] | None:
+        """Row of the largest expected gain, its logarithm, and the surrogate; None if no row is left."""
         space = problem.space
         scale = Scale.of(told.values, problem.goals)
         surrogates = self._learner.surrogates(problem, told)
+        surrogates, chosen = hedged(surrogates)
         designs = told.designs()
         front = in_full(problem, surrogates, designs, scale)
         corner = reference_of(problem, scored(problem, latest(history)), front, scale)
@@ -123,13 +127,13 @@ class EHVI:
             if not len(new):
                 return None
             gains = surrogates.log_gains(listed.inputs[new], listed.known[new], front, corner)
-            return listed.codes[new[gains.argmax()]], float(gains.max())
+            return listed.codes[new[gains.argmax()]], float(gains.max()), chosen
         pool = problem.draw(POOL, rng, known)
         if not len(pool):
             return None
         near = [space.neighbour_codes(row) for row in best]
         row = best_row(problem, score, np.concatenate([pool, *near]), known)
-        return row, float(score(row[None])[0])
+        return row, float(score(row[None])[0]), chosen
 
     def _list(self, problem: Problem) -> _Listed:
         if self._listed is None or self._listed.problem is not problem:

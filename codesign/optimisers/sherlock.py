@@ -19,47 +19,34 @@ What differs:
 - Sherlock scores every design of a table. Here spaces above ``LISTED`` designs are sampled: random rows, and
   the neighbours of the front as measured and as predicted.
 
-The surrogates are the light Gaussian process, a random forest (uncertainty: spread of its trees) and radial
-basis functions (linear; uncertainty: spread of 32 fits to random 60 % of the designs), one an objective. With
-too few designs to compare them by, the first is taken. The origin of a proposal says which one it was.
+The surrogates are those of ``predictors.py``. The origin of a proposal says which one it was.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import RBFInterpolator
 from scipy.spatial.distance import cdist
-from sklearn.ensemble import RandomForestRegressor
 from threadpoolctl import threadpool_limits
 
 from codesign.evaluation import Evaluation
-from codesign.optimisers.gaussian import GaussianProcess
 from codesign.optimisers.observed import observed, seen
+from codesign.optimisers.predictors import LEAST, SURROGATES, Predictor, most_accurate
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.surrogates import Scale, reference
 from codesign.pareto import hypervolume, non_dominated
 from codesign.space import Candidate
 
-__all__ = ["SURROGATES", "Sherlock"]
+__all__ = ["Sherlock"]
 
 START = 5
-LEAST = 4
-HELD_OUT = 4
 LISTED = 4096
 POOL = 1024
 FRONT, NEAR = 64, 16
-TREES = 100
-ROUNDS, SHARE = 32, 0.6
-SMOOTHING = 1e-6
 REGULARISATION = 0.1
 
 FloatArray = NDArray[np.float64]
-Predictor = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
-"""Maps coordinates ``(q, f)`` to means and uncertainties, each ``(q, m)``."""
 
 
 class Sherlock:
@@ -176,7 +163,7 @@ def _search(
     view, seed = _View.of(problem, values), int(rng.integers(2**31))
     outcomes = view.outcomes(values)
     inputs, learnt = view.inputs(codes), outcomes[:, : len(problem.measured_objectives)]
-    name = _most_accurate(inputs, learnt, seed)
+    name = most_accurate(inputs, learnt, seed)
     predict = SURROGATES[name](inputs, learnt, seed)
     if len(pending):
         waiting = view.inputs(pending)
@@ -195,20 +182,6 @@ def _search(
     explore = _stalled(values, len(pending)) or not gains.max() > 0
     best = front[int((uncertainty[front] if explore else gains).argmax())]
     return pool[best], f"{Sherlock.name}: {name}"
-
-
-def _most_accurate(inputs: FloatArray, outcomes: FloatArray, seed: int) -> str:
-    """The surrogate that predicts the newest quarter best from the rest; the first while they are few."""
-    newest = max(HELD_OUT, len(inputs) // 4)
-    old = len(inputs) - newest
-    if old < LEAST:
-        return next(iter(SURROGATES))
-
-    def error(name: str) -> float:
-        means = SURROGATES[name](inputs[:old], outcomes[:old], seed)(inputs[old:])[0]
-        return float(((means - outcomes[old:]) ** 2).sum())
-
-    return min(SURROGATES, key=error)
 
 
 def _front(means: FloatArray, uncertainty: FloatArray) -> NDArray[np.int64]:
@@ -230,55 +203,3 @@ def _stalled(values: FloatArray, pending: int) -> bool:
     no_worse = (values[:, None, :] <= values[None, :, :]).all(axis=2)
     grew = np.logical_not(np.triu(no_worse, 1).any(axis=0))
     return bool((len(values) - 1 - int(np.flatnonzero(grew)[-1]) + pending) % 2)
-
-
-def _gaussian_process(inputs: FloatArray, outcomes: FloatArray, seed: int) -> Predictor:
-    processes = [GaussianProcess.fit(inputs, column) for column in outcomes.T]
-
-    def predict(queries: FloatArray) -> tuple[FloatArray, FloatArray]:
-        found = np.array([process.predict(queries) for process in processes])
-        found = found.reshape(len(processes), 2, len(queries))
-        return found[:, 0].T, np.sqrt(found[:, 1]).T
-
-    return predict
-
-
-def _random_forest(inputs: FloatArray, outcomes: FloatArray, seed: int) -> Predictor:
-    forests = [
-        RandomForestRegressor(TREES, random_state=seed).fit(inputs, column).estimators_
-        for column in outcomes.T
-    ]
-    shape = (len(forests), TREES)
-
-    def predict(queries: FloatArray) -> tuple[FloatArray, FloatArray]:
-        trees = [tree.predict(queries) for forest in forests for tree in forest]
-        found = np.array(trees).reshape(*shape, len(queries))
-        return found.mean(axis=1).T, found.std(axis=1).T
-
-    return predict
-
-
-def _radial_basis_functions(inputs: FloatArray, outcomes: FloatArray, seed: int) -> Predictor:
-    rng, count = np.random.default_rng(seed), math.ceil(SHARE * len(inputs))
-    fits = []
-    for _ in range(ROUNDS if outcomes.shape[1] else 0):
-        part = rng.permutation(len(inputs))[:count]
-        fits.append(
-            RBFInterpolator(inputs[part], outcomes[part], kernel="linear", smoothing=SMOOTHING, degree=0)
-        )
-
-    def predict(queries: FloatArray) -> tuple[FloatArray, FloatArray]:
-        found = np.array([fit(queries) for fit in fits] or np.zeros((1, len(queries), 0)))
-        return found.mean(axis=0), found.std(axis=0)
-
-    return predict
-
-
-SURROGATES: Mapping[str, Callable[[FloatArray, FloatArray, int], Predictor]] = MappingProxyType(
-    {
-        "Gaussian process": _gaussian_process,
-        "random forest": _random_forest,
-        "radial basis functions": _radial_basis_functions,
-    }
-)
-"""What can be chosen: each is fitted to inputs ``(n, f)`` and outcomes ``(n, m)``, with a seed."""

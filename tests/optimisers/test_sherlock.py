@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from codesign.evaluation import Evaluation
 from codesign.metrics import Summary
 from codesign.objectives import Objective
-from codesign.optimisers import Problem
+from codesign.optimisers import Problem, predictors
 from codesign.optimisers import sherlock as module
-from codesign.optimisers.sherlock import SURROGATES, Predictor, Sherlock
+from codesign.optimisers.predictors import SURROGATES, Predictor
+from codesign.optimisers.sherlock import Sherlock
 from codesign.space import SearchSpace, integer
 
 Points = NDArray[np.float64]
@@ -67,8 +68,9 @@ def test_the_surrogate_that_predicts_the_newest_designs_best_is_chosen_and_named
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     forest = SURROGATES["random forest"]
-    monkeypatch.setattr(module, "SURROGATES", {"by heart": learnt_by_heart, "forest": forest})
-    for count, expected in ((module.LEAST + module.HELD_OUT, "forest"), (6, "by heart")):
+    for place in (module, predictors):
+        monkeypatch.setattr(place, "SURROGATES", {"by heart": learnt_by_heart, "forest": forest})
+    for count, expected in ((predictors.LEAST + predictors.HELD_OUT, "forest"), (6, "by heart")):
         proposal = Sherlock().propose(PROBLEM, history(count, smooth), [], np.random.default_rng(1))
         assert proposal is not None
         assert proposal.origin == f"sherlock: {expected}"
