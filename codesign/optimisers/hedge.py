@@ -52,11 +52,11 @@ def hedged(surrogates: Surrogates) -> tuple[Surrogates, str]:
     surrogates
         Fitted to observations in the order in which they came.
     """
-    if not surrogates.objectives:
+    count = len(surrogates.objectives[0].inputs) if surrogates.objectives else 0
+    if count % 2 or not FROM <= count <= UNTIL:
         return surrogates, ""
     told = [_once(each.inputs, each.outcomes) for each in surrogates.objectives]
-    count = len(surrogates.objectives[0].inputs)
-    if not len(told[0][0]) >= FROM or count > UNTIL or count % 2:
+    if len(told[0][0]) < FROM:
         return surrogates, ""
     names = [most_accurate(inputs, outcomes, 0) for inputs, outcomes in told]
     process = next(iter(SURROGATES))
