@@ -21,10 +21,10 @@ from time import process_time
 from typing import Any, Final
 
 import numpy as np
+from guide import with_section
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from codesign.errors import DataError
 from codesign.files import write_file
 from codesign.importing.keras import load_keras
 from codesign.metrics import emd
@@ -37,7 +37,6 @@ from search_spaces import econt_float
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "econt-study.md"
-BEGIN, END = "<!-- generator: ", "<!-- end of generator -->"
 WAFERS, SCORED = 110_000, 20_000
 Floats = NDArray[np.float64]
 
@@ -252,17 +251,6 @@ def rms(values: Floats) -> str:
     return f"{np.sqrt((values**2).mean()):.4f}"
 
 
-def write(lines: list[str]) -> None:
-    """Put the table between its marks on the page."""
-    text = PAGE.read_text()
-    if BEGIN not in text or END not in text:
-        raise DataError(f"{PAGE} has no lines {BEGIN!r} and {END!r} to write between")
-    head, rest = text.split(BEGIN, 1)
-    comment, rest = rest.split("\n", 1)
-    tail = rest.split(END, 1)[1]
-    write_file(PAGE, "\n".join([f"{head}{BEGIN}{comment}", "", *lines, "", f"{END}{tail}"]))
-
-
 def main() -> None:
     """Print the table, or search."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -277,7 +265,7 @@ def main() -> None:
     lines = table(given.checkpoints)
     print("\n".join(lines))
     if given.write:
-        write(lines)
+        write_file(PAGE, with_section(PAGE.read_text(), "generator", lines))
 
 
 if __name__ == "__main__":

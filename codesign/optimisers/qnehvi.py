@@ -223,7 +223,7 @@ def _model(surrogates: Surrogates, units: _Units, inputs: torch.Tensor) -> Model
         _botorch(process, centre, width, inputs.shape[1])
         for process, centre, width in zip(surrogates.objectives, units.centre, units.width, strict=False)
     ]
-    exact = inputs.shape[1] - surrogates.objectives[0].inputs.shape[1]
+    exact = len(units.centre) - len(surrogates.objectives)
     if exact:
         models.append(GenericDeterministicModel(lambda x: -x[..., -exact:], num_outputs=exact))
     return ModelList(*models)

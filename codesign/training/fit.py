@@ -17,10 +17,10 @@ from codesign.training.engine import with_engine
 from codesign.training.recipe import Engine, Recipe
 from codesign.training.run import Checkpoint, Progress, Run
 
+__all__ = ["Checkpoint", "Fit", "Progress", "fit", "require_samples", "result"]
+
 COMPARED = 32
 """Validation samples on which a fit's integers are compared with the interpreter's."""
-
-__all__ = ["Checkpoint", "Fit", "Progress", "fit", "require_samples", "result"]
 
 
 @dataclass(frozen=True, slots=True)

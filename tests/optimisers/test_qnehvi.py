@@ -186,3 +186,19 @@ def test_contenders_are_all_but_those_surely_worse() -> None:
     means = np.array([[1.0, 3.0], [3.0, 1.0], [2.0, 2.1], [3.0, 3.1], [3.0, 3.0]])
     deviations = np.array([[0.1, 0.0], [0.1, 0.0], [0.1, 0.0], [0.1, 0.0], [1.2, 0.0]])
     assert qnehvi._contenders(means, deviations).tolist() == [True, True, True, False, True]
+
+
+@pytest.mark.parametrize("name", ["qnehvi", "ehvi", "sherlock"])
+def test_a_search_of_known_objectives_alone_goes_on(name: str) -> None:
+    space = SearchSpace("plane", (ordinal("a", range(20)), ordinal("b", range(20))))
+
+    def price(codes: Any) -> Any:
+        return {"x": codes.sum(axis=1) + 1.0, "y": 40.0 - codes[:, 0] + codes[:, 1]}
+
+    problem = Problem(space, (Objective("x"), Objective("y")), price, frozenset({"x", "y"}))
+    candidates = space.decode(problem.draw(12, np.random.default_rng(0)))
+    history = [Evaluation(number, each, "start", "ok") for number, each in enumerate(candidates)]
+    proposal = load_optimiser(name).propose(problem, history, [], np.random.default_rng(0))
+    assert proposal is not None
+    assert proposal.origin.startswith(name)
+    assert proposal.candidate not in candidates
