@@ -14,16 +14,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utility>
+
 #include "engine.h"
 #include "transport.h"
 
 namespace {
 
-constexpr int BLOCK = LANES == 16 ? 16 : 8;
+typedef float anywhere __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+constexpr int ACCUMULATORS = LANES == 16 ? 24 : 12; /* of 32 and of 16 registers */
 constexpr int CHAINS = 8;
+constexpr int ROWS = LANES == 16 ? 8 : 4;
 constexpr float ALL_INTEGERS_FROM = 8388608.0f;
 
-inline lanes broadcast(float value) { return lanes{} + value; }
+inline lanes broadcast(float value) { return value - lanes{}; } /* adding would turn -0 */
 
 inline lanes zero_below(lanes x) { return x <= 0.0f ? lanes{} : x; }
 
@@ -85,87 +90,125 @@ struct Sum {
     lanes *out;
 };
 
-template <int B, int U>
-inline __attribute__((always_inline)) void gather_block(const Sum &sum, int first) {
-    const int channels_in = sum.channels_in, channels_out = sum.channels_out;
-    for (int p = 0; p < sum.pixels; p++) {
-        lanes total[U][B];
-        for (int o = 0; o < B; o++) {
-            total[0][o] = broadcast(sum.bias ? sum.bias[first + o] : 0.0f);
-            for (int u = 1; u < U; u++) total[u][o] = lanes{};
+/* B channels of P pixels with the same taps, which share the weights; U chains of sums for each. SINGLE: there
+ * is one channel in. */
+template <int B, int P, int U, bool SINGLE>
+inline __attribute__((always_inline)) void gather_block(const Sum &sum, int first, const int32_t *place) {
+    const int channels_in = SINGLE ? 1 : sum.channels_in, channels_out = sum.channels_out;
+    const Links &links = *sum.links;
+    const int taps = links.start[place[0] + 1] - links.start[place[0]];
+    lanes total[U][P][B];
+    for (int o = 0; o < B; o++)
+        for (int p = 0; p < P; p++) {
+            total[0][p][o] = broadcast(sum.bias ? sum.bias[first + o] : 0.0f);
+            for (int u = 1; u < U; u++) total[u][p][o] = lanes{};
         }
-        for (int k = sum.links->start[p]; k < sum.links->start[p + 1]; k++) {
-            const lanes *x = sum.in + (int64_t)sum.links->pixel[k] * channels_in;
-            const float *w = sum.weight + (int64_t)sum.links->tap[k] * channels_in * channels_out + first;
-            int i = 0;
-            for (; i + U <= channels_in; i += U, x += U, w += U * channels_out)
-                for (int u = 0; u < U; u++)
-                    for (int o = 0; o < B; o++) total[u][o] += x[u] * w[u * channels_out + o];
-            if constexpr (U > 1)
-                for (; i < channels_in; i++, x++, w += channels_out)
-                    for (int o = 0; o < B; o++) total[0][o] += *x * w[o];
-        }
-        lanes *y = sum.out + (int64_t)p * channels_out + first;
+    const int32_t *from[P], *tap = links.tap + links.start[place[0]];
+    for (int p = 0; p < P; p++) from[p] = links.pixel + links.start[place[p]];
+    const int64_t block = (int64_t)channels_in * channels_out;
+    for (int k = 0; k < taps; k++) {
+        const lanes *x[P];
+        for (int p = 0; p < P; p++) x[p] = sum.in + (int64_t)from[p][k] * channels_in;
+        const float *w = sum.weight + tap[k] * block + first;
+        int i = 0;
+        do {
+            for (int u = 0; u < U; u++)
+                for (int o = 0; o < B; o++) {
+                    const lanes one = broadcast(w[u * channels_out + o]);
+                    for (int p = 0; p < P; p++) total[u][p][o] += x[p][i + u] * one;
+                }
+            i += U, w += U * channels_out;
+        } while (!SINGLE && i + U <= channels_in);
+        if constexpr (U > 1)
+            for (; i < channels_in; i++, w += channels_out)
+                for (int o = 0; o < B; o++)
+                    for (int p = 0; p < P; p++) total[0][p][o] += x[p][i] * w[o];
+    }
+    for (int p = 0; p < P; p++) {
+        lanes *y = sum.out + (int64_t)place[p] * channels_out + first;
         for (int o = 0; o < B; o++) {
-            for (int u = 1; u < U; u++) total[0][o] += total[u][o];
-            y[o] = total[0][o];
+            for (int u = 1; u < U; u++) total[0][p][o] += total[u][p][o];
+            y[o] = total[0][p][o];
         }
     }
 }
 
+template <int B, int P>
+inline void gather_places(const Sum &sum, int first, const int32_t *place) {
+    constexpr int most = B * P >= CHAINS ? 1 : CHAINS / (B * P);
+    if (sum.channels_in == 1) gather_block<B, P, 1, true>(sum, first, place);
+    else if (most >= 8 && sum.channels_in >= 8) gather_block<B, P, most >= 8 ? 8 : 1, false>(sum, first, place);
+    else if (most >= 4 && sum.channels_in >= 4) gather_block<B, P, most >= 4 ? 4 : 1, false>(sum, first, place);
+    else if (most >= 2 && sum.channels_in >= 2) gather_block<B, P, most >= 2 ? 2 : 1, false>(sum, first, place);
+    else gather_block<B, P, 1, false>(sum, first, place);
+}
+
+/* As many pixels at once as there are registers for. */
 template <int B>
-void gather_width(const Sum &sum, int first) {
-    constexpr int most = B >= CHAINS ? 1 : CHAINS / B;
-    if (most >= 8 && sum.channels_in >= 8) return gather_block<B, most >= 8 ? 8 : 1>(sum, first);
-    if (most >= 4 && sum.channels_in >= 4) return gather_block<B, most >= 4 ? 4 : 1>(sum, first);
-    if (most >= 2 && sum.channels_in >= 2) return gather_block<B, most >= 2 ? 2 : 1>(sum, first);
-    gather_block<B, 1>(sum, first);
+inline void gather_width(const Sum &sum, int first) {
+    constexpr int most = ACCUMULATORS / B;
+    const int32_t *place = sum.links->place, *alike = sum.links->alike, *end = place + sum.pixels;
+    while (place < end) {
+        const int count = *alike;
+        int taken = 1;
+        if (most >= 8 && count >= 8) gather_places<B, most >= 8 ? 8 : 1>(sum, first, place), taken = 8;
+        else if (most >= 4 && count >= 4) gather_places<B, most >= 4 ? 4 : 1>(sum, first, place), taken = 4;
+        else if (most >= 3 && count >= 3 && (most > 3 || count != 4))
+            gather_places<B, most >= 3 ? 3 : 1>(sum, first, place), taken = 3;
+        else if (most >= 2 && count >= 2) gather_places<B, most >= 2 ? 2 : 1>(sum, first, place), taken = 2;
+        else gather_places<B, 1>(sum, first, place);
+        place += taken;
+        alike += taken;
+    }
 }
 
 void gather(const Sum &sum) {
     int first = 0;
     const int channels = sum.channels_out;
-    if constexpr (BLOCK == 16)
-        for (; first + 16 <= channels; first += 16) gather_width<16>(sum, first);
-    for (; first + 8 <= channels; first += 8) gather_width<8>(sum, first);
+    if (sum.pixels == 1 || LANES == 16)
+        for (; first + 8 <= channels; first += 8) gather_width<8>(sum, first);
     for (; first + 4 <= channels; first += 4) gather_width<4>(sum, first);
     for (; first + 2 <= channels; first += 2) gather_width<2>(sum, first);
     for (; first < channels; first++) gather_width<1>(sum, first);
 }
 
-/* Sum of each of LANES vectors, in the lane of its number. */
+/* Exchange blocks of D lanes: of a its even and of b its even ones, in turn, and the same with the odd ones. */
 #if defined(__clang__)
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, integers{__VA_ARGS__})
 #endif
 
+template <int D, int... L>
+inline void exchange(lanes &a, lanes &b, std::integer_sequence<int, L...>) {
+    lanes even = SHUFFLE(a, b, (L & D ? LANES + (L ^ D) : L)...);
+    b = SHUFFLE(a, b, (L & D ? LANES + L : L ^ D)...);
+    a = even;
+}
+
+using every_lane = std::make_integer_sequence<int, LANES>;
+
+/* Sum of each of LANES vectors, in the lane of its number. */
+template <int D = 1>
 inline lanes sums(lanes *v) {
-#if LANES == 16
-    for (int j = 0; j < 8; j++)
-        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
-               SHUFFLE(v[2 * j], v[2 * j + 1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
-    for (int j = 0; j < 4; j++)
-        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
-               SHUFFLE(v[2 * j], v[2 * j + 1], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
-    for (int j = 0; j < 2; j++)
-        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +
-               SHUFFLE(v[2 * j], v[2 * j + 1], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
-    return SHUFFLE(v[0], v[1], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
-           SHUFFLE(v[0], v[1], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-#elif LANES == 8
-    for (int j = 0; j < 4; j++)
-        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
-               SHUFFLE(v[2 * j], v[2 * j + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-    for (int j = 0; j < 2; j++)
-        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
-               SHUFFLE(v[2 * j], v[2 * j + 1], 2, 3, 10, 11, 6, 7, 14, 15);
-    return SHUFFLE(v[0], v[1], 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE(v[0], v[1], 4, 5, 6, 7, 12, 13, 14, 15);
-#else
-    for (int j = 0; j < 2; j++)
-        v[j] = SHUFFLE(v[2 * j], v[2 * j + 1], 0, 4, 2, 6) + SHUFFLE(v[2 * j], v[2 * j + 1], 1, 5, 3, 7);
-    return SHUFFLE(v[0], v[1], 0, 1, 4, 5) + SHUFFLE(v[0], v[1], 2, 3, 6, 7);
-#endif
+    if constexpr (D == LANES) return v[0];
+    else {
+        for (int j = 0; j < LANES / (2 * D); j++) {
+            exchange<D>(v[2 * j], v[2 * j + 1], every_lane{});
+            v[j] = v[2 * j] + v[2 * j + 1];
+        }
+        return sums<2 * D>(v);
+    }
+}
+
+/* Lane l of vector j becomes lane j of vector l. */
+template <int D = 1>
+inline void transpose(lanes *v) {
+    if constexpr (D < LANES) {
+        for (int j = 0; j < LANES; j++)
+            if (!(j & D)) exchange<D>(v[j], v[j + D], every_lane{});
+        transpose<2 * D>(v);
+    }
 }
 
 /* gradient[t][i][o] += sum over tiles, pairs (q, p) of tap t, and lanes, of in[q][i] error[p][o]. */
@@ -232,13 +275,83 @@ void weight_gradient(const Products &products) {
     }
 }
 
+/* Vectors that hold the channels behind a layer. */
+int vectors_out(const Layer &layer) { return (layer.channels_out + LANES - 1) / LANES; }
+
+/* Whether the weight gradient has channels in the lanes: where they fill them, nothing is summed over lanes. */
+bool turns(const Layer &layer) {
+    return layer.kind == AFFINE && layer.channels_in > 1 &&
+           4 * layer.channels_out >= 3 * LANES * vectors_out(layer);
+}
+
+/* turned[p][lane] holds the channels of error[p] in that lane. */
+void turn(const Layer &layer, const lanes *error, lanes *turned) {
+    const int width = vectors_out(layer), channels = layer.channels_out;
+    for (int p = 0; p < layer.pixels_out; p++, error += channels, turned += LANES * width)
+        for (int column = 0; column < width; column++) {
+            lanes block[LANES];
+            for (int j = 0; j < LANES; j++)
+                block[j] = column * LANES + j < channels ? error[column * LANES + j] : lanes{};
+            transpose(block);
+            for (int lane = 0; lane < LANES; lane++) turned[lane * width + column] = block[lane];
+        }
+}
+
+/* As `gradient_block` does, of one tile whose error is turned. */
+template <int I, int V>
+void outer_block(const Products &products, int tap, int row, int column) {
+    const Layer &layer = *products.layer;
+    const int width = vectors_out(layer), channels = layer.channels_out;
+    lanes total[I][V] = {};
+    for (int k = layer.pairs.start[tap]; k < layer.pairs.start[tap + 1]; k++) {
+        const float *x =
+            (const float *)(products.in + (int64_t)layer.pairs.pixel[k] * layer.channels_in + row);
+        const lanes *e = products.error + (int64_t)layer.pairs.tap[k] * LANES * width + column;
+        for (int lane = 0; lane < LANES; lane++, e += width)
+            for (int i = 0; i < I; i++) {
+                const lanes one = broadcast(x[i * LANES + lane]);
+                for (int v = 0; v < V; v++) total[i][v] += one * e[v];
+            }
+    }
+    float *gradient = products.gradient + ((int64_t)tap * layer.channels_in + row) * channels;
+    const bool full = (column + V) * LANES <= channels;
+    for (int i = 0; i < I; i++, gradient += channels)
+        for (int v = 0; v < V; v++) {
+            float *place = gradient + (column + v) * LANES;
+            if (full)
+                *(anywhere *)place += total[i][v];
+            else
+                for (int j = 0; j < channels - (column + v) * LANES && j < LANES; j++) place[j] += total[i][v][j];
+        }
+}
+
+/* Rows by I at a time, the rest by fewer. */
+template <int I, int V>
+void outer_rows(const Products &products, int tap, int row, int column) {
+    const int rows = products.layer->channels_in;
+    for (; row + I <= rows; row += I) outer_block<I, V>(products, tap, row, column);
+    if constexpr (I > 1)
+        if (row < rows) outer_rows<I / 2, V>(products, tap, row, column);
+}
+
+void turned_gradient(const Products &products) {
+    const int width = vectors_out(*products.layer);
+    for (int tap = 0; tap < products.layer->taps; tap++) {
+        int column = 0;
+        for (; column + 2 <= width; column += 2) outer_rows<ROWS, 2>(products, tap, 0, column);
+        if (column < width) outer_rows<2 * ROWS, 1>(products, tap, 0, column);
+    }
+}
+
 void bias_gradient(const Layer &layer, const lanes *error, float *gradient) {
-    for (int o = 0; o < layer.channels_out; o++) {
-        lanes total{};
-        for (int p = 0; p < layer.pixels_out; p++) total += error[(int64_t)p * layer.channels_out + o];
-        float sum = 0;
-        for (int lane = 0; lane < LANES; lane++) sum += total[lane];
-        gradient[o] += sum;
+    const int channels = layer.channels_out;
+    for (int first = 0; first < channels; first += LANES) {
+        const int count = channels - first < LANES ? channels - first : LANES;
+        lanes total[LANES] = {};
+        for (int p = 0; p < layer.pixels_out; p++)
+            for (int o = 0; o < count; o++) total[o] += error[(int64_t)p * channels + first + o];
+        const lanes found = sums(total);
+        for (int o = 0; o < count; o++) gradient[first + o] += found[o];
     }
 }
 
@@ -251,7 +364,7 @@ struct Engine {
     float *weight, *transposed, *bias; /* at the offsets of the layers' weights and biases */
     lanes **kept_in, **kept_error; /* by layer: tiles that wait for the weight gradient */
     int *kept;
-    lanes *target;
+    lanes *turned, *target;
     double *workspace;
     void *memory;
 };
@@ -265,7 +378,9 @@ int64_t size_in(const Layer &layer) { return (int64_t)layer.pixels_in * layer.ch
 
 int64_t size_out(const Layer &layer) { return (int64_t)layer.pixels_out * layer.channels_out; }
 
-bool waits(const Layer &layer) { return layer.kind == AFFINE && layer.pixels_out < PAIRS_ENOUGH; }
+bool waits(const Layer &layer) {
+    return layer.kind == AFFINE && layer.pixels_out < PAIRS_ENOUGH && !turns(layer);
+}
 
 bool in_place(const Layer &layer) {
     return layer.kind == SIGMOID || (layer.kind == RELU && layer.output.scale == 0.0f);
@@ -296,6 +411,13 @@ void lay_out(Engine &engine, Arena &arena) {
     engine.transposed = arena.take<float>(plan.parameters);
     engine.bias = arena.take<float>(plan.parameters);
     engine.target = arena.take<lanes>(plan.loss.outputs);
+    int64_t largest = 0;
+    for (int index = 0; index < layers; index++) {
+        const Layer &layer = plan.layer[index];
+        const int64_t size = turns(layer) ? (int64_t)layer.pixels_out * LANES * vectors_out(layer) : 0;
+        largest = size > largest ? size : largest;
+    }
+    engine.turned = arena.take<lanes>(largest);
     engine.workspace = arena.take<double>(transport_workspace(plan.loss.outputs));
     lanes *value = arena.take<lanes>(plan.inputs), *error = arena.take<lanes>(plan.inputs);
     for (int index = 0; index <= layers; index++) {
@@ -432,7 +554,10 @@ void affine_backward(Engine &engine, int index, float *gradient) {
     const Layer &layer = engine.plan->layer[index];
     const lanes *in = engine.value[index], *error = engine.error[index + 1];
     bias_gradient(layer, error, gradient + layer.bias);
-    if (!waits(layer)) {
+    if (turns(layer)) {
+        turn(layer, error, engine.turned);
+        turned_gradient({&layer, in, engine.turned, 1, gradient + layer.weight});
+    } else if (!waits(layer)) {
         weight_gradient({&layer, in, error, 1, gradient + layer.weight});
     } else {
         int &kept = engine.kept[index];

@@ -12,9 +12,10 @@ struct Format {
     float scale, minimum, maximum;
 };
 
-/* For each of some places, start[place] to start[place + 1] of two lists. */
+/* For each of some places, start[place] to start[place + 1] of two lists. `place`: all places, those with the
+ * same taps in a row; from place[j] on, alike[j] of them have the same. */
 struct Links {
-    const int32_t *start, *pixel, *tap;
+    const int32_t *start, *pixel, *tap, *place, *alike;
 };
 
 struct Layer {

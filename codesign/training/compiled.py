@@ -9,11 +9,11 @@ import math
 import weakref
 from collections.abc import Mapping
 from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_void_p
-from itertools import product
+from itertools import pairwise, product
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from codesign import native
 from codesign.errors import ConfigError, UnsupportedLayerError
@@ -61,7 +61,7 @@ class _Format(Structure):
 
 
 class _Links(Structure):
-    _fields_ = [("start", _INT32), ("pixel", _INT32), ("tap", _INT32)]
+    _fields_ = [(name, _INT32) for name in ("start", "pixel", "tap", "place", "alike")]
 
 
 class _Layer(Structure):
@@ -218,7 +218,7 @@ class CompiledNetwork:
     def _call(self, name: str, arguments: tuple[Any, ...], result: Any = None) -> Any:
         return native.function(name, arguments, result, self.isa)
 
-    def _hold(self, array: NDArray[Any], kind: Any = c_int32) -> Any:
+    def _hold(self, array: ArrayLike, kind: Any = c_int32) -> Any:
         """Pointer to an array that lives as long as this object."""
         held = np.ascontiguousarray(array, kind)
         self._kept.append(held)
@@ -228,7 +228,8 @@ class CompiledNetwork:
         """Lists of (pixel, tap) sorted by place."""
         order = np.argsort(by, kind="stable")
         start = np.concatenate([[0], np.cumsum(np.bincount(by, minlength=places))])
-        return _Links(self._hold(start), self._hold(pixel[order]), self._hold(tap[order]))
+        lists = (start, pixel[order], tap[order], *_alike(start, tap[order]))
+        return _Links(*(self._hold(each) for each in lists))
 
     def _layers(self) -> list[_Layer]:
         layers: list[_Layer] = []
@@ -311,6 +312,15 @@ class CompiledNetwork:
 
 def _format(fixed: FixedPoint | None) -> _Format:
     return _Format() if fixed is None else _Format(fixed.scale, fixed.minimum, fixed.maximum)
+
+
+def _alike(start: Integers, tap: Integers) -> tuple[list[int], list[int]]:
+    """All places, those with the same taps in a row, and how many of these there are from each on."""
+    groups: dict[bytes, list[int]] = {}
+    for place, (first, end) in enumerate(pairwise(start)):
+        groups.setdefault(tap[first:end].tobytes(), []).append(place)
+    places = [place for group in groups.values() for place in group]
+    return places, [left for group in groups.values() for left in range(len(group), 0, -1)]
 
 
 def _touches(layer: Layer, before: Shape, after: Shape) -> tuple[Integers, Integers, Integers, int]:
