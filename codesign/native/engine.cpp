@@ -27,10 +27,11 @@ constexpr int ACCUMULATORS = LANES == 16 ? 24 : 12; /* of 32 and of 16 registers
 constexpr int CHAINS = 8;
 constexpr int ROWS = LANES == 16 ? 8 : 4;
 constexpr float ALL_INTEGERS_FROM = 8388608.0f;
+constexpr float UNITS_BELOW = 4194304.0f; /* what is smaller rounds by adding and taking away three times this */
 
 inline lanes broadcast(float value) { return value - lanes{}; } /* adding would turn -0 */
 
-inline lanes zero_below(lanes x) { return x <= 0.0f ? lanes{} : x; }
+inline lanes zero_below(lanes x) { return lanes{} > x ? lanes{} : x; }
 
 inline lanes round_even(lanes x) {
     lanes magic = x < 0.0f ? broadcast(-ALL_INTEGERS_FROM) : broadcast(ALL_INTEGERS_FROM);
@@ -49,18 +50,25 @@ inline float quantised(float x, const Format &format) {
     return round_even(code) * format.scale;
 }
 
-inline lanes quantised(lanes x, const Format &format) {
-    lanes code = x * (1.0f / format.scale);
-    code = code > format.maximum ? broadcast(format.maximum) : code;
-    code = code < format.minimum ? broadcast(format.minimum) : code;
-    return round_even(code) * format.scale;
+inline lanes round_even_small(lanes x) { return (x + 3 * UNITS_BELOW) - 3 * UNITS_BELOW; }
+
+inline void quantise(lanes *out, const lanes *in, int64_t count, const Format &format) {
+    const float factor = 1.0f / format.scale, scale = format.scale;
+    const lanes most = broadcast(format.maximum), least = broadcast(format.minimum);
+    const bool small = format.maximum < UNITS_BELOW && format.minimum > -UNITS_BELOW;
+    for (int64_t j = 0; j < count; j++) {
+        lanes code = in[j] * factor;
+        code = most < code ? most : code;
+        code = least > code ? least : code;
+        out[j] = (small ? round_even_small(code) : round_even(code)) * scale;
+    }
 }
 
 /* exp(x) by 2^n times a polynomial of degree 6 (Cephes' expf): within two units in the last place. */
 inline lanes exponential(lanes x) {
     x = x > 88.0f ? broadcast(88.0f) : x;
     x = x < -87.0f ? broadcast(-87.0f) : x;
-    lanes n = round_even(x * 1.44269504088896341f);
+    lanes n = round_even_small(x * 1.44269504088896341f);
     x = x - n * 0.693359375f;
     x = x + n * 2.12194440e-4f;
     lanes y = broadcast(1.9875691500e-4f);
@@ -81,13 +89,16 @@ inline lanes logistic(lanes x) {
     return x == x ? y : x;
 }
 
-/* out[p][o] = bias[o] + sum over (q, t) listed for p, and over i, of in[q][i] weight[t][i][o]. */
+/* out[p][o] = bias[o] + sum over (q, t) listed for p, and over i, of in[q][i] weight[t][i][o]; `least` if that
+ * is less; 0 where `gate` is not above 0. No bias, no gate: NULL. */
 struct Sum {
     const Links *links;
     int32_t pixels, channels_in, channels_out;
     const float *weight, *bias;
     const lanes *in;
     lanes *out;
+    float least;
+    const lanes *gate;
 };
 
 /* B channels of P pixels with the same taps, which share the weights; U chains of sums for each. SINGLE: there
@@ -125,11 +136,13 @@ inline __attribute__((always_inline)) void gather_block(const Sum &sum, int firs
                     for (int p = 0; p < P; p++) total[0][p][o] += x[p][i] * w[o];
     }
     for (int p = 0; p < P; p++) {
-        lanes *y = sum.out + (int64_t)place[p] * channels_out + first;
-        for (int o = 0; o < B; o++) {
+        const int64_t start = (int64_t)place[p] * channels_out + first;
+        for (int o = 0; o < B; o++)
             for (int u = 1; u < U; u++) total[0][p][o] += total[u][p][o];
-            y[o] = total[0][p][o];
-        }
+        if (sum.gate)
+            for (int o = 0; o < B; o++) total[0][p][o] = sum.gate[start + o] > 0.0f ? total[0][p][o] : lanes{};
+        const lanes least = broadcast(sum.least);
+        for (int o = 0; o < B; o++) sum.out[start + o] = least > total[0][p][o] ? least : total[0][p][o];
     }
 }
 
@@ -260,7 +273,7 @@ void gradient_rows(const Products &products, int tap, int row) {
     for (; column < channels; column++) gradient_block<I, 1>(products, tap, row, column);
 }
 
-void weight_gradient(const Products &products) {
+void summed_gradient(const Products &products) {
     const Layer &layer = *products.layer;
     const int rows = layer.channels_in;
     for (int tap = 0; tap < layer.taps; tap++) {
@@ -297,21 +310,26 @@ void turn(const Layer &layer, const lanes *error, lanes *turned) {
         }
 }
 
-/* As `gradient_block` does, of one tile whose error is turned. */
+/* As `gradient_block` does, of tiles whose error is turned. */
 template <int I, int V>
 void outer_block(const Products &products, int tap, int row, int column) {
     const Layer &layer = *products.layer;
     const int width = vectors_out(layer), channels = layer.channels_out;
     lanes total[I][V] = {};
-    for (int k = layer.pairs.start[tap]; k < layer.pairs.start[tap + 1]; k++) {
-        const float *x =
-            (const float *)(products.in + (int64_t)layer.pairs.pixel[k] * layer.channels_in + row);
-        const lanes *e = products.error + (int64_t)layer.pairs.tap[k] * LANES * width + column;
-        for (int lane = 0; lane < LANES; lane++, e += width)
-            for (int i = 0; i < I; i++) {
-                const lanes one = broadcast(x[i * LANES + lane]);
-                for (int v = 0; v < V; v++) total[i][v] += one * e[v];
-            }
+    const int64_t step_in = (int64_t)layer.pixels_in * layer.channels_in;
+    const int64_t step_out = (int64_t)layer.pixels_out * LANES * width;
+    for (int tile = 0; tile < products.tiles; tile++) {
+        const lanes *in = products.in + tile * step_in + row;
+        const lanes *error = products.error + tile * step_out + column;
+        for (int k = layer.pairs.start[tap]; k < layer.pairs.start[tap + 1]; k++) {
+            const float *x = (const float *)(in + (int64_t)layer.pairs.pixel[k] * layer.channels_in);
+            const lanes *e = error + (int64_t)layer.pairs.tap[k] * LANES * width;
+            for (int lane = 0; lane < LANES; lane++, e += width)
+                for (int i = 0; i < I; i++) {
+                    const lanes one = broadcast(x[i * LANES + lane]);
+                    for (int v = 0; v < V; v++) total[i][v] += one * e[v];
+                }
+        }
     }
     float *gradient = products.gradient + ((int64_t)tap * layer.channels_in + row) * channels;
     const bool full = (column + V) * LANES <= channels;
@@ -343,15 +361,28 @@ void turned_gradient(const Products &products) {
     }
 }
 
+void weight_gradient(const Products &products) {
+    if (turns(*products.layer)) turned_gradient(products);
+    else summed_gradient(products);
+}
+
+template <int O>
+void add_pixels(const Layer &layer, const lanes *error, lanes *found) {
+    lanes total[O] = {};
+    for (int p = 0; p < layer.pixels_out; p++, error += layer.channels_out)
+        for (int o = 0; o < O; o++) total[o] += error[o];
+    for (int o = 0; o < O; o++) found[o] = total[o];
+}
+
 void bias_gradient(const Layer &layer, const lanes *error, float *gradient) {
-    const int channels = layer.channels_out;
-    for (int first = 0; first < channels; first += LANES) {
-        const int count = channels - first < LANES ? channels - first : LANES;
+    for (int first = 0; first < layer.channels_out; first += LANES) {
+        const int left = layer.channels_out - first, count = left < LANES ? left : LANES;
         lanes total[LANES] = {};
-        for (int p = 0; p < layer.pixels_out; p++)
-            for (int o = 0; o < count; o++) total[o] += error[(int64_t)p * channels + first + o];
+        int o = 0;
+        for (; o + 4 <= count; o += 4) add_pixels<4>(layer, error + first + o, total + o);
+        for (; o < count; o++) add_pixels<1>(layer, error + first + o, total + o);
         const lanes found = sums(total);
-        for (int o = 0; o < count; o++) gradient[first + o] += found[o];
+        for (o = 0; o < count; o++) gradient[first + o] += found[o];
     }
 }
 
@@ -379,7 +410,12 @@ int64_t size_in(const Layer &layer) { return (int64_t)layer.pixels_in * layer.ch
 int64_t size_out(const Layer &layer) { return (int64_t)layer.pixels_out * layer.channels_out; }
 
 bool waits(const Layer &layer) {
-    return layer.kind == AFFINE && layer.pixels_out < PAIRS_ENOUGH && !turns(layer);
+    return layer.kind == AFFINE && layer.pixels_out < (turns(layer) ? 2 : PAIRS_ENOUGH);
+}
+
+/* Of the error as the weight gradient wants it. */
+int64_t size_turned(const Layer &layer) {
+    return turns(layer) ? (int64_t)layer.pixels_out * LANES * vectors_out(layer) : size_out(layer);
 }
 
 bool in_place(const Layer &layer) {
@@ -414,8 +450,7 @@ void lay_out(Engine &engine, Arena &arena) {
     int64_t largest = 0;
     for (int index = 0; index < layers; index++) {
         const Layer &layer = plan.layer[index];
-        const int64_t size = turns(layer) ? (int64_t)layer.pixels_out * LANES * vectors_out(layer) : 0;
-        largest = size > largest ? size : largest;
+        if (turns(layer) && size_turned(layer) > largest) largest = size_turned(layer);
     }
     engine.turned = arena.take<lanes>(largest);
     engine.workspace = arena.take<double>(transport_workspace(plan.loss.outputs));
@@ -431,7 +466,7 @@ void lay_out(Engine &engine, Arena &arena) {
     for (int index = 0; index < layers; index++) {
         const Layer &layer = plan.layer[index];
         lanes *in = arena.take<lanes>(waits(layer) ? TILES_KEPT * size_in(layer) : 0);
-        lanes *out = arena.take<lanes>(waits(layer) ? TILES_KEPT * size_out(layer) : 0);
+        lanes *out = arena.take<lanes>(waits(layer) ? TILES_KEPT * size_turned(layer) : 0);
         if (arena.base) engine.kept_in[index] = in, engine.kept_error[index] = out;
     }
 }
@@ -467,17 +502,35 @@ void prepare(Engine &engine, const float *parameters, bool backward) {
 void load(lanes *out, const float *matrix, int64_t columns, const int64_t *rows, int count) {
     const float *row[LANES];
     for (int lane = 0; lane < LANES; lane++) row[lane] = matrix + rows[lane < count ? lane : 0] * columns;
-    float *flat = (float *)out;
-    for (int64_t column = 0; column < columns; column++)
-        for (int lane = 0; lane < LANES; lane++) flat[column * LANES + lane] = row[lane][column];
+    int64_t column = 0;
+    for (; column + LANES <= columns; column += LANES) {
+        lanes block[LANES];
+        for (int lane = 0; lane < LANES; lane++) block[lane] = *(const anywhere *)(row[lane] + column);
+        transpose(block);
+        for (int j = 0; j < LANES; j++) out[column + j] = block[j];
+    }
+    for (; column < columns; column++)
+        for (int lane = 0; lane < LANES; lane++) out[column][lane] = row[lane][column];
+}
+
+/* The other way: consecutive rows of a matrix. */
+void unload(float *matrix, const lanes *in, int64_t columns, int count) {
+    int64_t column = 0;
+    for (; column + LANES <= columns; column += LANES) {
+        lanes block[LANES];
+        for (int j = 0; j < LANES; j++) block[j] = in[column + j];
+        transpose(block);
+        for (int lane = 0; lane < count; lane++) *(anywhere *)(matrix + lane * columns + column) = block[lane];
+    }
+    for (; column < columns; column++)
+        for (int lane = 0; lane < count; lane++) matrix[lane * columns + column] = in[column][lane];
 }
 
 void load_inputs(Engine &engine, const float *inputs, const int64_t *rows, int count) {
     const Plan &plan = *engine.plan;
     load(engine.value[0], inputs, plan.inputs, rows, count);
     if (plan.input_format.scale != 0.0f)
-        for (int j = 0; j < plan.inputs; j++)
-            engine.value[0][j] = quantised(engine.value[0][j], plan.input_format);
+        quantise(engine.value[0], engine.value[0], plan.inputs, plan.input_format);
 }
 
 void pool(const Layer &layer, const lanes *in, lanes *out) {
@@ -526,7 +579,14 @@ void upsample_backward(const Layer &layer, const lanes *error, lanes *back) {
         }
 }
 
-void forward_layer(Engine &engine, int index) {
+bool rectifies(const Layer &layer) { return layer.kind == RELU && layer.output.scale == 0.0f; }
+
+/* Whether this rectifier, which works in place, is done by the sums beside it. */
+bool fused(const Plan &plan, int index) {
+    return rectifies(plan.layer[index]) && index > 0 && plan.layer[index - 1].kind == AFFINE;
+}
+
+void forward_layer(Engine &engine, int index, int edge) {
     const Layer &layer = engine.plan->layer[index];
     const lanes *in = engine.value[index];
     lanes *out = engine.value[index + 1];
@@ -534,13 +594,15 @@ void forward_layer(Engine &engine, int index) {
     switch (layer.kind) {
     case AFFINE:
         gather({&layer.links, layer.pixels_out, layer.channels_in, layer.channels_out,
-                engine.weight + layer.weight, engine.bias + layer.bias, in, out});
+                engine.weight + layer.weight, engine.bias + layer.bias, in, out,
+                index + 1 < edge && fused(*engine.plan, index + 1) ? 0.0f : -INFINITY, nullptr});
         break;
     case RELU:
+        if (fused(*engine.plan, index)) break;
         if (layer.output.scale == 0.0f)
             for (int64_t j = 0; j < size; j++) out[j] = zero_below(in[j]);
         else
-            for (int64_t j = 0; j < size; j++) out[j] = quantised(in[j], layer.output);
+            quantise(out, in, size, layer.output);
         break;
     case SIGMOID:
         for (int64_t j = 0; j < size; j++) out[j] = logistic(in[j]);
@@ -550,28 +612,33 @@ void forward_layer(Engine &engine, int index) {
     }
 }
 
+/* Of the tiles that wait. */
+void kept_gradient(Engine &engine, int index, float *gradient) {
+    const Layer &layer = engine.plan->layer[index];
+    if (engine.kept[index])
+        weight_gradient({&layer, engine.kept_in[index], engine.kept_error[index], engine.kept[index],
+                         gradient + layer.weight});
+    engine.kept[index] = 0;
+}
+
 void affine_backward(Engine &engine, int index, float *gradient) {
     const Layer &layer = engine.plan->layer[index];
     const lanes *in = engine.value[index], *error = engine.error[index + 1];
     bias_gradient(layer, error, gradient + layer.bias);
-    if (turns(layer)) {
-        turn(layer, error, engine.turned);
-        turned_gradient({&layer, in, engine.turned, 1, gradient + layer.weight});
-    } else if (!waits(layer)) {
-        weight_gradient({&layer, in, error, 1, gradient + layer.weight});
-    } else {
-        int &kept = engine.kept[index];
+    int &kept = engine.kept[index];
+    lanes *ready = waits(layer) ? engine.kept_error[index] + kept * size_turned(layer) : engine.turned;
+    if (turns(layer)) turn(layer, error, ready);
+    else if (waits(layer)) memcpy(ready, error, size_out(layer) * sizeof(lanes));
+    if (waits(layer)) {
         memcpy(engine.kept_in[index] + kept * size_in(layer), in, size_in(layer) * sizeof(lanes));
-        memcpy(engine.kept_error[index] + kept * size_out(layer), error, size_out(layer) * sizeof(lanes));
-        if (++kept == TILES_KEPT) {
-            weight_gradient({&layer, engine.kept_in[index], engine.kept_error[index], kept,
-                             gradient + layer.weight});
-            kept = 0;
-        }
+        if (++kept == TILES_KEPT) kept_gradient(engine, index, gradient);
+    } else {
+        weight_gradient({&layer, in, turns(layer) ? ready : error, 1, gradient + layer.weight});
     }
     if (index > 0)
         gather({&layer.back, layer.pixels_in, layer.channels_out, layer.channels_in,
-                engine.transposed + layer.weight, nullptr, error, engine.error[index]});
+                engine.transposed + layer.weight, nullptr, error, engine.error[index], -INFINITY,
+                rectifies(engine.plan->layer[index - 1]) ? in : nullptr});
 }
 
 void backward_layer(Engine &engine, int index, float *gradient) {
@@ -583,6 +650,7 @@ void backward_layer(Engine &engine, int index, float *gradient) {
     case AFFINE: affine_backward(engine, index, gradient); break;
     case RELU: {
         if (layer.output.scale == 0.0f) {
+            if (index + 1 < engine.plan->layers && engine.plan->layer[index + 1].kind == AFFINE) break;
             for (int64_t j = 0; j < size; j++) back[j] = out[j] > 0.0f ? error[j] : lanes{};
             break;
         }
@@ -703,19 +771,13 @@ double PUBLIC(engine_loss)(Engine *engine, const float *parameters, const float 
         for (int lane = 0; lane < filled; lane++)
             scale[lane] = (weights ? weights[tile[lane]] : 1.0f) / (float)count;
         load_inputs(*engine, inputs, tile, filled);
-        for (int index = 0; index < plan.layers; index++) forward_layer(*engine, index);
+        for (int index = 0; index < plan.layers; index++) forward_layer(*engine, index, plan.layers);
         total += tile_loss(*engine, targets, tile, filled, scale, gradient != nullptr);
         if (gradient)
             for (int index = plan.layers - 1; index >= 0; index--) backward_layer(*engine, index, gradient);
     }
     if (gradient)
-        for (int index = 0; index < plan.layers; index++)
-            if (engine->kept[index]) {
-                const Layer &layer = plan.layer[index];
-                weight_gradient({&layer, engine->kept_in[index], engine->kept_error[index],
-                                 engine->kept[index], gradient + layer.weight});
-                engine->kept[index] = 0;
-            }
+        for (int index = 0; index < plan.layers; index++) kept_gradient(*engine, index, gradient);
     return total;
 }
 
@@ -730,10 +792,8 @@ void PUBLIC(engine_values)(Engine *engine, const float *parameters, const float 
         int64_t rows[LANES];
         for (int lane = 0; lane < LANES; lane++) rows[lane] = start + lane;
         load_inputs(*engine, inputs, rows, filled);
-        for (int index = 0; index < edge; index++) forward_layer(*engine, index);
-        const float *flat = (const float *)engine->value[edge];
-        for (int lane = 0; lane < filled; lane++)
-            for (int64_t j = 0; j < size; j++) values[(start + lane) * size + j] = flat[j * LANES + lane];
+        for (int index = 0; index < edge; index++) forward_layer(*engine, index, edge);
+        unload(values + start * size, engine->value[edge], size, filled);
     }
 }
 
