@@ -38,12 +38,17 @@ class Adders:
     count
         Additions and subtractions.
     depth
-        Additions on the longest path.
+        Additions on the longest path, those before the inputs included.
     live
-        Bits of sums that are made after at most ``d`` additions and needed after more, for ``d`` from 0 to
-        ``depth``: what a register there would hold of them.
+        Bits of sums that are made after at most ``d`` additions and added after more, for ``d`` from 0 to
+        ``depth``: what a register there would hold of them. Outputs are held by what takes them.
     reach
-        Additions until an input is no longer needed, ``(inputs,)``.
+        Additions until an input is added for the last time, 0 for one that never is, ``(inputs,)``.
+    arrival
+        Additions until an output is there, 0 for one without terms, ``(outputs,)``.
+    sums
+        A row an addition, in order: numbers of its two terms (inputs first, then sums), the shift of the
+        second, both signs, and the width, ``(count, 6)``.
     """
 
     bits: int
@@ -52,6 +57,8 @@ class Adders:
     depth: int
     live: IntArray
     reach: IntArray
+    arrival: IntArray
+    sums: IntArray
 
 
 def signed_width(low: IntArray, high: IntArray) -> IntArray:
@@ -80,7 +87,7 @@ def digits(codes: IntArray) -> Digits:
     return found
 
 
-def adders(matrix: IntArray, low: IntArray, high: IntArray) -> Adders:
+def adders(matrix: IntArray, low: IntArray, high: IntArray, arrival: IntArray | None = None) -> Adders:
     """Adders of ``x @ matrix``.
 
     Parameters
@@ -89,18 +96,17 @@ def adders(matrix: IntArray, low: IntArray, high: IntArray) -> Adders:
         Integer weights, shape ``(inputs, outputs)``.
     low, high
         Range of each input, shape ``(inputs,)``; a width follows from its range.
+    arrival
+        Additions until each input is there, shape ``(inputs,)``; 0 if not given.
     """
     left, pairs = _share(digits(matrix))
     total = _Tally()
-    terms = [total.born(int(a), int(b), 0) for a, b in zip(low, high, strict=True)]
+    given = np.zeros(len(low), np.int64) if arrival is None else arrival
+    terms = [total.born(*ends) for ends in zip(low.tolist(), high.tolist(), given.tolist(), strict=True)]
     for first, second, shift, sign in pairs:
         terms.append(total.sum(terms[first], terms[second], shift, (1, sign)))
     ends = [_tree(terms, left[:, output], total) for output in range(left.shape[1])]
-    depth = max((end.depth for end in ends if end), default=0)
-    for end in ends:
-        if end:
-            total.needed_until[end.node] = depth + 1
-    return total.adders(len(low), depth)
+    return total.adders(len(low), np.array([end.depth if end else 0 for end in ends], np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,7 @@ class _Tally:
     widths: list[int] = field(default_factory=list)
     made_at: list[int] = field(default_factory=list)
     needed_until: list[int] = field(default_factory=list)
+    sums: list[tuple[int, ...]] = field(default_factory=list)
 
     def born(self, low: int, high: int, depth: int) -> _Term:
         width = max(high, -low - 1, 0).bit_length() + (low < 0)
@@ -143,6 +150,7 @@ class _Tally:
         made = self.born(low + (low_2 << shift), high + (high_2 << shift), max(first.depth, second.depth) + 1)
         for used in (first, second):
             self.needed_until[used.node] = max(self.needed_until[used.node], made.depth)
+        self.sums.append((first.node, second.node, shift, *signs, made.width))
         self._count((first, second), (0, shift), signs, made.width)
         return made
 
@@ -172,18 +180,25 @@ class _Tally:
                 self.half += stop - start - (carry is not None)
                 carry = None
 
-    def adders(self, inputs: int, depth: int) -> Adders:
+    def adders(self, inputs: int, arrival: IntArray) -> Adders:
         """All counts; the first terms are the ``inputs``."""
-        change = np.zeros(depth + 3, np.int64)
+        depth = int(arrival.max(initial=0))
+        change = np.zeros(depth + 2, np.int64)
         np.add.at(change, self.made_at[inputs:], self.widths[inputs:])
         np.subtract.at(change, self.needed_until[inputs:], self.widths[inputs:])
+        made, until = (
+            np.array(self.made_at[:inputs], np.int64),
+            np.array(self.needed_until[:inputs], np.int64),
+        )
         return Adders(
             self.full,
             self.half,
             len(self.widths) - inputs,
             depth,
             np.cumsum(change)[: depth + 1],
-            np.array(self.needed_until[:inputs], np.int64),
+            np.where(until > made, until, 0),
+            arrival,
+            np.array(self.sums, np.int64).reshape(-1, 6),
         )
 
 

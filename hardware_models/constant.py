@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.network import Network
-from hardware_models.constant_logic import ConstantLogic, evenly
+from hardware_models.constant_logic import ConstantLogic, evenly, exported
 from hardware_models.technology import Technology, load
 from hardware_models.units import PREDICTS, costs, estimate, origin, require_unfolded, settled, totals
 
@@ -113,16 +113,20 @@ def _path_ns(logic: ConstantLogic, device: Device, pipelined: bool) -> FloatArra
     The sum's lowest bit is there long before its highest, but activation and saturation wait for that.
     """
     technology = load(device.technology)
-    total = logic.depth.sum(axis=1)
-    limit = evenly(total, device) if pipelined else np.maximum(total, 1)
-    end = np.cumsum(logic.depth, axis=1)
+    total = logic.levels.sum(axis=1)
+    whole = exported(total)
+    limit = evenly(whole, device) * total / np.maximum(whole, 1) if pipelined else total
+    limit = np.maximum(limit, 1)
+    end = np.cumsum(logic.levels, axis=1)
+    uncounted = np.maximum(logic.depth - logic.levels, 0)
     longest = np.zeros(len(total))
     for stage in range(int(np.ceil(total / limit).max(initial=0))):
         first = stage * limit[:, None]
         last = first + limit[:, None]
-        inside = np.maximum(np.minimum(end, last) - np.maximum(end - logic.depth, first), 0)
+        inside = np.maximum(np.minimum(end, last) - np.maximum(end - logic.levels, first), 0)
+        passed = inside + uncounted * ((first < end) & (end <= last))
         carries = ((inside > 0) * logic.widest).sum(axis=1) * technology.carry_delay
-        longest = np.maximum(longest, inside.sum(axis=1) * technology.adder_delay + carries)
+        longest = np.maximum(longest, passed.sum(axis=1) * technology.adder_delay + carries)
     voter = 2 * technology.gate_delay * (device.redundancy == "all")
     path: FloatArray = longest + (technology.register_delay + voter) * pipelined
     return path

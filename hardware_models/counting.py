@@ -23,6 +23,8 @@ IntArray = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 ADDITIONS_PER_MAXIMUM: Final = 2
 """A comparison and a selection, one after another for each value of a window."""
+SATURATION_LEVELS: Final = 2
+"""A look at the bits above those that are kept, and a selection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ class Ranges:
 class Stage:
     """A convolution or dense layer with what follows it: amounts of units, and where registers would cut it.
 
-    ``live[d]`` are the bits that a register after ``d`` additions of the stage holds.
+    ``depth`` are additions on its longest path. Registers are placed by levels from the chip's input on, of
+    which a constant that is added takes none: ``levels`` until all its outputs are there, and ``live[d]``,
+    the bits of its inputs and inside of it that a register after ``d`` of them holds.
     """
 
     adder_bits: int = 0
@@ -56,16 +60,22 @@ class Stage:
     maximum_bits: int = 0
     widest: int = 0
     output_bits: int = 0
+    depth: int = 0
+    levels: int = 0
     live: list[int] = field(default_factory=list)
 
-    @property
-    def depth(self) -> int:
-        """Additions on the longest path."""
-        return len(self.live)
+    def hold(self, made: IntArray, until: IntArray, bits: IntArray) -> None:
+        """Values of so many bits that are there after ``made`` levels and last read at level ``until``."""
+        until = np.maximum(made, until)
+        size = int(until.max(initial=0)) + 1
+        born, gone = (np.bincount(at.ravel(), bits.ravel(), size) for at in (made, until))
+        self.add(np.cumsum(born - gone).astype(np.int64))
 
-    def deeper(self, levels: int, bits: int) -> None:
-        """More additions on the path, with so many bits between them."""
-        self.live += [bits] * levels
+    def add(self, live: IntArray) -> None:
+        """More bits after each level."""
+        size = max(len(live), len(self.live))
+        both = (np.pad(each, (0, size - len(each))) for each in (np.array(self.live, np.int64), live))
+        self.live = np.trim_zeros(sum(both, np.zeros(size, np.int64)), "b").tolist()
 
 
 def count(chip: Network) -> list[Stage]:
@@ -80,11 +90,13 @@ def count(chip: Network) -> list[Stage]:
     edges = _ranges(chip)
     needed = _needed(chip, edges)
     stages: list[Stage] = []
+    there = np.zeros(edges[0].low.shape, np.int64)  # levels until each value of the edge is there
     for index, layer in enumerate(chip.layers):
         before, after, wanted = edges[index], edges[index + 1], needed[index + 1]
         match layer:
             case Conv() | Dense():
-                stages.append(_products(chip, index, before, wanted))
+                stages.append(Stage())
+                there = _products(stages[-1], chip, index, before, wanted, there)
                 _offset(stages[-1], chip, index, before, after, wanted)
             case ReLU() | MaxPool() if not stages:
                 raise UnsupportedLayerError(
@@ -92,11 +104,17 @@ def count(chip: Network) -> list[Stage]:
                     "there is none; move it behind one"
                 )
             case ReLU():
-                _rectified(stages[-1], chip, index, before, wanted)
+                there = _rectified(stages[-1], chip, index, before, wanted, there)
             case MaxPool():
-                _pooled(stages[-1], layer, after, wanted)
+                there = _pooled(stages[-1], layer, before, after, wanted, there)
+            case Flatten():
+                there = there.ravel()
+        if stages:
+            stages[-1].levels = int(there[wanted].max(initial=0))
     if stages:
-        stages[-1].output_bits = int(after.widths[wanted].sum())
+        bits = after.widths * wanted
+        stages[-1].output_bits = int(bits.sum())
+        stages[-1].hold(there, np.full_like(there, stages[-1].levels), bits)
     return stages
 
 
@@ -205,11 +223,17 @@ def _rounded(codes: IntArray, before: FixedPoint, output: FixedPoint | None) -> 
 
 def _largest(values: NDArray[Any], layer: MaxPool) -> NDArray[Any]:
     """Maximum over the windows of a pooling."""
+    return np.asarray(_cut(values, layer).max(axis=0))
+
+
+def _cut(values: NDArray[Any], layer: MaxPool) -> NDArray[Any]:
+    """Windows of a pooling, ``(values of a window, rows, columns, channels)``."""
     size, shape = layer.size, layer.output_shape(values.shape)
     short = [max(at * size - had, 0) for at, had in zip(shape[:2], values.shape[:2], strict=True)]
     padded = np.pad(values, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
     cut = padded[: shape[0] * size, : shape[1] * size]
-    return np.asarray(cut.reshape(shape[0], size, shape[1], size, shape[2]).max(axis=(1, 3)))
+    parts = cut.reshape(shape[0], size, shape[1], size, shape[2])
+    return np.asarray(parts.transpose(1, 3, 0, 2, 4).reshape(size**2, *shape))
 
 
 def _needed(chip: Network, edges: list[Ranges]) -> list[Mask]:
@@ -247,50 +271,49 @@ def _spread(wanted: Mask, layer: MaxPool, shape: tuple[int, ...]) -> Mask:
     found = np.zeros(shape, bool)
     grown = wanted.repeat(layer.size, axis=0).repeat(layer.size, axis=1)[: shape[0], : shape[1]]
     found[: grown.shape[0], : grown.shape[1]] = grown
-    return found
+    return np.asarray(found)
 
 
-def _products(chip: Network, index: int, given: Ranges, wanted: Mask) -> Stage:
-    """Adders of a layer: the graph of each window once, times how often it occurs."""
+def _products(
+    stage: Stage, chip: Network, index: int, given: Ranges, wanted: Mask, there: IntArray
+) -> IntArray:
+    """Adders of a layer, the graph of each window once, times how often it occurs; levels of its sums."""
     layer, matrix = chip.layers[index], _matrix(chip, index)
-    low, high = (_windows(layer, values).reshape(-1, len(matrix)) for values in (given.low, given.high))
-    units = wanted.reshape(len(low), -1)
-    kinds, numbers = np.unique(np.hstack([low, high, units]), axis=0, return_inverse=True)
-    graphs = [_graph(matrix, *np.split(kind, [len(matrix), 2 * len(matrix)])) for kind in kinds]
-    stage = Stage()
-    depth = max((graph.depth for graph in graphs), default=0)
-    live = np.zeros(depth + 1, np.int64)
+    seen = [_windows(layer, each).reshape(-1, len(matrix)) for each in (given.low, given.high, there)]
+    seen[2] = seen[2] * (seen[0] < seen[1])
+    units = wanted.reshape(len(seen[0]), -1)
+    kinds, numbers = np.unique(np.hstack([*seen, units]), axis=0, return_inverse=True)
+    graphs = [_graph(matrix, *np.split(kind, np.arange(1, 4) * len(matrix))) for kind in kinds]
     for graph, times in zip(graphs, np.bincount(numbers.ravel(), minlength=len(graphs)), strict=True):
         stage.adder_bits += int(times) * graph.bits
         stage.increment_bits += int(times) * graph.carries
-        live += int(times) * np.pad(graph.live, (0, depth - graph.depth), mode="edge")
-    live += _inputs_live(given, layer, graphs, numbers.ravel(), depth)
-    stage.live = live[:-1].tolist()
-    return stage
+        stage.add(int(times) * graph.live)
+    start = int(there[given.varies].max(initial=0))
+    stage.depth += max(max((graph.depth for graph in graphs), default=0) - start, 0)
+    stage.hold(there, _reach(layer, graphs, numbers.ravel(), there.shape), given.widths)
+    arrival = np.array([graph.arrival for graph in graphs], np.int64).reshape(len(graphs), -1)
+    return np.asarray(arrival[numbers.ravel()].reshape(wanted.shape))
 
 
-def _graph(matrix: IntArray, low: IntArray, high: IntArray, units: IntArray) -> Adders:
+def _graph(matrix: IntArray, low: IntArray, high: IntArray, there: IntArray, units: IntArray) -> Adders:
     """Adders of one window; inputs that do not vary and sums that nobody needs are left out."""
-    rows = (low < high) & matrix[:, units > 0].any(axis=1)
-    found = adders(matrix[rows][:, units > 0], low[rows], high[rows])
-    reach = np.zeros(len(matrix), np.int64)
-    reach[rows] = found.reach
-    return Adders(found.bits, found.carries, found.count, found.depth, found.live, reach)
+    rows, columns = (low < high) & matrix[:, units > 0].any(axis=1), units > 0
+    found = adders(matrix[rows][:, columns], low[rows], high[rows], there[rows])
+    reach, arrival = np.zeros(len(matrix), np.int64), np.zeros(len(units), np.int64)
+    reach[rows], arrival[columns] = found.reach, found.arrival
+    return replace(found, reach=reach, arrival=arrival)
 
 
-def _inputs_live(
-    given: Ranges, layer: Layer, graphs: list[Adders], numbers: IntArray, depth: int
-) -> IntArray:
-    """Bits of inputs that are needed after more than ``d`` additions, for ``d`` from 0 to ``depth``."""
-    index = np.arange(given.low.size).reshape(given.low.shape) + 1
+def _reach(layer: Layer, graphs: list[Adders], numbers: IntArray, shape: tuple[int, ...]) -> IntArray:
+    """Levels until each input is added for the last time."""
+    size = int(np.prod(shape))
+    index = np.arange(size).reshape(shape) + 1
     seen = _windows(layer, index).reshape(len(numbers), -1)  # number of each input, 0 on the padding
-    reach = np.zeros(given.low.size + 1, np.int64)
+    reach = np.zeros(size + 1, np.int64)
     for number, graph in enumerate(graphs):
-        until = np.where(graph.reach > graph.depth, depth + 1, graph.reach)  # an output is needed to the end
         for window in seen[numbers == number]:
-            np.maximum.at(reach, window, until)
-    widths = given.widths.ravel()
-    return np.array([widths[reach[1:] > level].sum() for level in range(depth + 1)], np.int64)
+            np.maximum.at(reach, window, graph.reach)
+    return reach[1:].reshape(shape)
 
 
 def _offset(stage: Stage, chip: Network, index: int, given: Ranges, sums: Ranges, wanted: Mask) -> None:
@@ -301,11 +324,17 @@ def _offset(stage: Stage, chip: Network, index: int, given: Ranges, sums: Ranges
     added = wanted & (bias != 0)
     stage.increment_bits += int(np.maximum(sums.widths - places, 0)[added].sum())
     stage.widest = int(sums.widths[wanted].max(initial=0))
-    stage.deeper(int(added.any()), int(sums.widths[wanted].sum()))
+    stage.depth += int(added.any())
 
 
-def _rectified(stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Mask) -> None:
-    """ReLU: a mask where the sum can be negative, rounding, and saturation where it can be too large."""
+def _rectified(
+    stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Mask, there: IntArray
+) -> IntArray:
+    """ReLU: a mask where the sum can be negative, rounding, and saturation where it can be too large.
+
+    Rounding half up adds a constant and takes no level, half to even adds a bit of the sum. Saturation takes
+    two: whether a bit is set above those that are kept, and a selector.
+    """
     layer, before = chip.layers[index], _format(chip, index)
     assert isinstance(layer, ReLU)
     positive = Ranges(np.maximum(sums.low, 0), np.maximum(sums.high, 0))
@@ -316,17 +345,32 @@ def _rectified(stage: Stage, chip: Network, index: int, sums: Ranges, wanted: Ma
     kept = np.maximum(positive.widths - max(shift - rounds, 0), 0)
     stage.gate_bits += int(kept[masked].sum())
     stage.increment_bits += int(kept[wanted].sum()) * rounds
-    stage.deeper(int(rounds), int(kept[wanted].sum()))
+    stage.depth += int(rounds)
+    if rounds and output is not None and output.rounding == "half_even":
+        stage.hold(there, there + 1, kept * wanted)
+        there = there + 1
     if output is None or output.overflow == "wrap":
-        return
+        return there
     whole = Ranges(*(_rounded(codes, before, output) for codes in (sums.low, sums.high)))
     over = wanted & (whole.high > output.maximum)
     stage.gate_bits += int(whole.widths[over].sum())
-    stage.deeper(int(over.any()), int(whole.widths[wanted].sum()))
+    stage.depth += int(over.any())
+    stage.hold(there, there + 1, whole.widths * over)
+    stage.hold(there + 1, there + SATURATION_LEVELS, (output.width - output.signed + 1) * over)
+    return there + SATURATION_LEVELS * over
 
 
-def _pooled(stage: Stage, layer: MaxPool, after: Ranges, wanted: Mask) -> None:
+def _pooled(
+    stage: Stage, layer: MaxPool, before: Ranges, after: Ranges, wanted: Mask, there: IntArray
+) -> IntArray:
+    """A value after another is compared with the largest before it, and one of the two selected."""
     stage.maximum_bits += (layer.size**2 - 1) * int(after.widths[wanted].sum())
-    stage.deeper(
-        ADDITIONS_PER_MAXIMUM * (layer.size**2 - 1), layer.size**2 * int(after.widths[wanted].sum()) // 2
-    )
+    stage.depth += ADDITIONS_PER_MAXIMUM * (layer.size**2 - 1)
+    values, bits = (_cut(each, layer) for each in (there, before.widths))
+    found, largest = values[0], bits[0]
+    for at, width in zip(values[1:], bits[1:], strict=True):
+        later = np.maximum(found, at) + ADDITIONS_PER_MAXIMUM
+        stage.hold(found, later, largest * wanted)
+        stage.hold(at, later, width * wanted)
+        found, largest = later, np.maximum(largest, width)
+    return np.asarray(found)

@@ -2,7 +2,7 @@
 
     CODESIGN_LIBERTY=FOLDER python benchmarks/quality/synthesis.py sky130hd sg13g2 asap7
     python benchmarks/quality/synthesis.py xc7
-    python benchmarks/quality/synthesis.py ecp5
+    WORKERS=1 python benchmarks/quality/synthesis.py ecp5 --weights constant --drawn --most 12
 
 Writes a line a design to benchmarks/results/synthesis-<library>.jsonl: the report, with tool, version,
 script and CPU seconds. Power is of 512 generated wafers, one a clock cycle; of reloadable weights it is
@@ -61,13 +61,13 @@ def _bops(design: Design) -> int:
     return int(Workload.of([design.chip]).bops.sum())
 
 
-def main(to: Sequence[str], styles: Sequence[str], *, trained: bool) -> None:
+def main(to: Sequence[str], styles: Sequence[str], *, trained: bool, most: int | None) -> None:
     known = {each: reports(each) for each in to}
     designs = [design for design in load() if design.style in styles and (trained or not design.trained)]
     designs.sort(key=lambda each: (each.trained, STYLES.index(each.style), _bops(each)))
     waiting = {
         design: [each for each in to if (design.style, design.digest) not in known[each]]
-        for design in designs
+        for design in designs[:most]
     }
     chosen = [design for design in waiting if waiting[design]]
     workers = int(os.environ.get("WORKERS", len(os.sched_getaffinity(0))))
@@ -88,5 +88,6 @@ if __name__ == "__main__":
     parser.add_argument("to", nargs="+", help="libraries, or one family")
     parser.add_argument("--weights", choices=STYLES, nargs="+", default=STYLES)
     parser.add_argument("--drawn", action="store_true", help="leave out the trained designs")
+    parser.add_argument("--most", type=int, help="only so many, those of the fewest bit operations")
     given = parser.parse_args()
-    main(given.to, given.weights, trained=not given.drawn)
+    main(given.to, given.weights, trained=not given.drawn, most=given.most)

@@ -140,15 +140,41 @@ def test_a_tree_worked_by_hand() -> None:
     """Three inputs of 2 bits: a sum of 3 bits after one addition, one of 4 after two."""
     found = of(np.array([[1], [1], [1]]), 0, 3)
     assert (found.count, found.depth) == (2, 2)
-    assert found.live.tolist() == [0, 3, 4]
+    assert found.live.tolist() == [0, 3, 0]
     assert found.reach.tolist() == [1, 1, 2]
+    assert found.arrival.tolist() == [2]
+    assert found.sums.tolist() == [[0, 1, 0, 1, 1, 3], [2, 3, 0, 1, 1, 4]]
 
 
-def test_an_input_that_is_an_output_is_needed_to_the_end() -> None:
+def test_a_late_input_is_added_last_and_the_others_wait_for_it() -> None:
+    """The first input comes after 5 additions: the sum of the others, of 3 bits, waits from 1 on."""
+    found = adders(np.ones((3, 1), np.int64), np.zeros(3, np.int64), np.full(3, 3), np.array([5, 0, 0]))
+    assert found.arrival.tolist() == [6]
+    assert found.reach.tolist() == [6, 1, 1]
+    assert found.live.tolist() == [0, 3, 3, 3, 3, 3, 0]
+
+
+def test_an_input_that_is_an_output_is_there_at_once() -> None:
     found = of(np.array([[1, 0], [1, 4]]))
     assert found.depth == 1
-    assert found.reach.tolist() == [1, 2]
-    assert found.live.tolist() == [0, 4]
+    assert found.reach.tolist() == [1, 1]
+    assert found.arrival.tolist() == [1, 0]
+    assert found.live.tolist() == [0, 0]
+
+
+@given(matrices, seeds)
+@examples
+def test_the_sums_compute_the_outputs(matrix: Matrix, seed: int) -> None:
+    """Each output is an input or a sum, shifted, or its negative."""
+    values = np.random.default_rng(seed).integers(0, 8, len(matrix)).tolist()
+    found = of(matrix)
+    for first, second, shift, sign, other, width in found.sums.tolist():
+        values.append(sign * values[first] + other * (values[second] << shift))
+        assert -(1 << width) < values[-1] < 1 << width
+    assert len(values) == len(matrix) + found.count
+    outputs = np.abs(values[: len(matrix)] @ matrix).tolist()
+    made = {abs(value) << shift for value in (0, *values) for shift in range(9)}
+    assert set(outputs) <= made
 
 
 @given(matrices, st.sampled_from([(0, 7), (-4, 3), (0, 1), (-8, 5)]))
@@ -158,12 +184,13 @@ def test_depth_reach_and_what_lives_agree(matrix: Matrix, ends: tuple[int, int])
     longest = int((digits(matrix) != 0).sum(axis=(0, 2)).max())
     assert max(longest - 1, 0).bit_length() <= found.depth <= found.count
     assert len(found.live) == found.depth + 1
-    assert found.live[0] == 0
+    assert found.live[0] == found.live[-1] == 0
     assert (found.live >= 0).all()
-    np.testing.assert_array_equal(found.reach > 0, matrix.any(axis=1))
-    assert (found.reach <= found.depth + 1).all()
+    assert found.arrival.max() == found.depth
+    assert not found.reach[~matrix.any(axis=1)].any()
+    assert (found.reach <= found.depth).all()
     needed = found.live + [(found.reach > done).sum() for done in range(found.depth + 1)]
-    assert (needed > 0).all() == matrix.any()
+    assert (needed[:-1] > 0).all()
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (4, 0), (4, 3)])

@@ -16,7 +16,7 @@ from codesign.hardware.folding import fold
 from codesign.network import Dense, Network, ReLU
 from codesign.testing import check_hardware_model
 from hardware_models.constant import ConstantModel
-from hardware_models.constant_logic import _cuts, evenly
+from hardware_models.constant_logic import DEEPER, _cuts, evenly
 from hardware_models.counting import count
 from hardware_models.technology import load
 from search_spaces import econt, econt_float
@@ -192,7 +192,7 @@ def test_cuts_of_layers_are_those_of_one_long_path(depths: list[int], limit: int
 def test_a_faster_clock_takes_more_stages_of_fewer_additions(name: str, clock_mhz: float) -> None:
     device, faster = (replace(CHIP, clock_mhz=clock) for clock in (clock_mhz, 2 * clock_mhz))
     slow, fast = (MODEL.estimate(COUNTED[name], each) for each in (device, faster))
-    depth = sum(stage.depth for stage in count(COUNTED[name].chip))
+    depth = max(stage.levels for stage in count(COUNTED[name].chip)) + DEEPER
     levels = max(int(device.period_ns / distributed.ADDER_LEVEL_NS), 1)
     assert slow.latency_cycles == -(-depth // levels) <= fast.latency_cycles
     widest = max(stage.widest for stage in count(COUNTED[name].chip))

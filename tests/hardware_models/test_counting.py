@@ -106,7 +106,7 @@ def test_the_range_of_a_sum_is_as_wide_as_its_adders_make_it(column: list[int]) 
     graph = adders(matrix, np.zeros(len(odd), np.int64), np.full(len(odd), 7))
     if graph.count:
         made = {signed_width(*ends).item() for ends in ((sums.low, sums.high), (-sums.high, -sums.low))}
-        assert graph.live[-1] in made
+        assert graph.sums[-1, -1] in made
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -268,12 +268,12 @@ def test_groups_see_their_own_channels() -> None:
 def test_a_register_in_front_holds_the_inputs_that_are_needed(name: str) -> None:
     chip = NETWORKS[name].chip
     needed, edges = _needed(chip, _ranges(chip)), _ranges(chip)
-    stages = iter(count(chip))
-    for index, layer in enumerate(chip.layers):
-        if isinstance(layer, Conv | Dense):
-            stage = next(stages)
-            assert stage.live[0] == edges[index].widths[needed[index]].sum()
-            assert all(bits > 0 for bits in stage.live)
+    stages = count(chip)
+    assert stages[0].live[0] == edges[0].widths[needed[0]].sum()
+    last = stages[-1].levels
+    alive = [sum(stage.live[level] for stage in stages if level < len(stage.live)) for level in range(last)]
+    assert all(bits > 0 for bits in alive)
+    assert max(len(stage.live) for stage in stages) == last
 
 
 def test_an_input_that_is_an_output_is_held_while_others_are_added() -> None:
@@ -282,8 +282,22 @@ def test_an_input_that_is_an_output_is_held_while_others_are_added() -> None:
     conv = Conv("c", 1, kernel=2, weight=FixedPoint(3, 0), bias=FixedPoint(3, 0))
     stage = only(Network((2, 2, 1), (conv,), FixedPoint(1, 0, signed=False), weights=ones))
     assert stage.depth == 2
-    # four inputs; then two sums of the middle, two of the edges, and the corner's value, which is an input
-    assert stage.live == [4, 2 * 2 + 2 * 2 + 1]
+    # four inputs, and the corner's as an output; then two sums of the middle, two of the edges, the corner's
+    assert stage.live == [4 + 1, 2 * 2 + 2 * 2 + 1]
+
+
+@pytest.mark.parametrize(
+    ("output", "levels", "live"),
+    [
+        (FixedPoint(4, 0, signed=False), 0, []),
+        (FixedPoint(4, -1, signed=False, rounding="half_up"), 0, []),
+        (FixedPoint(4, -1, signed=False, rounding="half_even"), 1, [4]),
+        (FixedPoint(3, 0, signed=False), 2, [4, 4]),  # 8 to 11: all four bits, then three and whether over
+    ],
+)
+def test_a_bias_takes_no_level_saturation_two(output: FixedPoint, levels: int, live: list[int]) -> None:
+    stage = only(one_dense([[1]], [4], output))
+    assert (stage.levels, stage.live) == (levels, live)
 
 
 FLOAT = econt_float.build(econt_float.SPACE.candidate(econt_float.BASELINE)).chip
