@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from codesign.asking import create
-    from codesign.config import resume, run
+    from codesign.config import repeat, resume, run
     from codesign.errors import CodesignError
     from codesign.evaluation import Evaluation
     from codesign.fixedpoint import FixedPoint
@@ -36,6 +36,7 @@ _HOMES = {
     "SearchSpace": "codesign.space",
     "Study": "codesign.study",
     "create": "codesign.asking",
+    "repeat": "codesign.config",
     "resume": "codesign.config",
     "run": "codesign.config",
     "search_table": "codesign.table",
@@ -56,6 +57,7 @@ __all__ = [
     "SearchSpace",
     "Study",
     "create",
+    "repeat",
     "resume",
     "run",
     "search_table",

@@ -5,6 +5,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from codesign.study import Setup, Study, Watcher
 from codesign.tasks import Task
 from codesign.training import Recipe
 
-__all__ = ["StudyConfig", "default_workers", "load_study_file", "resume", "run"]
+__all__ = ["StudyConfig", "default_workers", "load_study_file", "repeat", "resume", "run"]
 
 DEFAULT_OBJECTIVES = ("emd", "area_um2")
 DEFAULT_STEPS = 2000
@@ -427,6 +428,69 @@ def resume(folder: str | Path, trials: int | None = None, *, progress: bool = Tr
     setup, total = config.setup(), config.trials if trials is None else trials
     with Bar(total, setup.objectives, setup.why_torch) if progress else nullcontext() as watcher:
         return go_on(folder, setup, total, watcher)
+
+
+def repeat(
+    study: Study | str | Path,
+    designs: Sequence[str] = (),
+    *,
+    seeds: int = 3,
+    workers: int | None = None,
+    watcher: Watcher | None = None,
+    progress: bool = True,
+) -> Study:
+    """Train designs again with further seeds: how much of the front is chance.
+
+    Parameters
+    ----------
+    study
+        What ``codesign.run`` returned, or the folder of a study that can be resumed from it.
+    designs
+        First digits of their digests; by default those on the front.
+    seeds
+        How many of each in all, the study's own among them.
+    workers
+        Processes; by default as many as the study was made with.
+    watcher
+        Told of each training, in the place of a bar.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    study
+        Open; ``study.repeated`` has means and deviations, ``study.front_over_seeds()`` what they do to the
+        front.
+    """
+    if isinstance(study, Study):
+        return _repeated(study, study.setup, designs, seeds, workers, watcher, progress)
+    setup = stored_config(study).setup()
+    opened = Study.open(study)
+    try:
+        return _repeated(opened, setup, designs, seeds, workers, watcher, progress)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _repeated(
+    study: Study,
+    setup: Setup,
+    designs: Sequence[str],
+    seeds: int,
+    workers: int | None,
+    watcher: Watcher | None,
+    progress: bool,
+) -> Study:
+    chosen = [study.store.evaluation(each) for each in designs] or list(study.front())
+    if not chosen:
+        raise StoreError(f"{study.folder} has no design on the front yet; go on with the study first")
+    digests = list(dict.fromkeys(each.candidate.digest for each in chosen))
+    setup = setup if workers is None else replace(setup, workers=workers)
+    bar = Bar(len(digests) * (seeds - 1), setup.objectives, setup.why_torch)
+    with bar if progress and watcher is None else nullcontext(watcher) as shown:
+        study.repeat(setup, digests, seeds, shown)
+    return study
 
 
 def _spelt(goal: str | Objective) -> str:

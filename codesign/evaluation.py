@@ -1,15 +1,17 @@
 """What became of a candidate: its values, its cost, and how it ended."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self, get_args
+
+import numpy as np
 
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.space import Candidate
 
-__all__ = ["Evaluation", "Reference", "Status", "latest"]
+__all__ = ["Evaluation", "Reference", "Repeated", "Status", "latest"]
 
 Status = Literal["ok", "infeasible", "diverged", "failed", "lost"]
 """``infeasible``: over a budget; never trained, but where the cost depends on the trained weights.
@@ -123,6 +125,67 @@ def latest(history: Iterable[Evaluation]) -> list[Evaluation]:
         if evaluation.ok or not found.get(evaluation.candidate, evaluation).ok:
             found[evaluation.candidate] = evaluation
     return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A design that was trained with more seeds than one.
+
+    Parameters
+    ----------
+    evaluations
+        One a seed, the study's own first; each went well.
+    """
+
+    evaluations: tuple[Evaluation, ...]
+
+    def __post_init__(self) -> None:
+        """Reject what repeats nothing."""
+        seeds = {each.seed for each in self.evaluations}
+        if len(seeds) < 2 or len(seeds) < len(self.evaluations):
+            raise ValueError(f"a repeated design has two seeds or more, each once; got {sorted(seeds)}")
+
+    @property
+    def candidate(self) -> Candidate:
+        """The design."""
+        return self.evaluations[0].candidate
+
+    def __len__(self) -> int:
+        return len(self.evaluations)
+
+    def values(self, name: str) -> tuple[float, ...]:
+        """A metric or a cost, one a seed."""
+        return tuple(each.value(name) for each in self.evaluations)
+
+    def mean(self, name: str) -> float:
+        """Mean over seeds."""
+        return float(np.mean(self.values(name)))
+
+    def deviation(self, name: str) -> float:
+        """Standard deviation over seeds, of the sample: divided by ``n - 1``."""
+        return float(np.std(self.values(name), ddof=1))
+
+    def averaged(self) -> Evaluation:
+        """The study's own evaluation with the mean over seeds of every metric, and of costs."""
+        own = self.evaluations[0]
+        metrics = {name: replace(each, mean=self.mean(name)) for name, each in own.metrics.items()}
+        return replace(own, metrics=metrics, costs={name: self.mean(name) for name in own.costs})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: seeds, and of each metric the values, mean and deviation over seeds."""
+        return {
+            "digest": self.candidate.digest,
+            "number": self.evaluations[0].number,
+            "seeds": [each.seed for each in self.evaluations],
+            "metrics": {
+                name: {
+                    "values": list(self.values(name)),
+                    "mean": self.mean(name),
+                    "deviation": self.deviation(name),
+                }
+                for name in self.evaluations[0].metrics
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)

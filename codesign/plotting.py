@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from codesign.comparison import Comparison, Quantity
-from codesign.evaluation import Evaluation, Reference
+from codesign.evaluation import Evaluation, Reference, Repeated
 from codesign.objectives import Objective
 from codesign.pareto import Front
 
@@ -20,7 +20,7 @@ __all__ = ["front_figure", "front_html", "parity_figure", "png"]
 
 OFFLINE = {"displaylogo": False, "showSendToCloud": False, "modeBarButtonsToRemove": ["sendDataToCloud"]}
 MIDDLE = 0.5
-FRONT, OTHER, REFERENCE = "#c1121f", "#8d99ae", "#003049"
+FRONT, OTHER, REFERENCE, SEEDS = "#c1121f", "#8d99ae", "#003049", "#b8860b"
 
 
 def front_figure(
@@ -29,6 +29,7 @@ def front_figure(
     baseline: Evaluation | None = None,
     units: Mapping[str, str] | None = None,
     references: Sequence[Reference] = (),
+    repeated: Sequence[Repeated] = (),
 ) -> "Figure":
     """One panel a cost: the first objective over each of the others.
 
@@ -44,6 +45,8 @@ def front_figure(
         Units of the values by name.
     references
         With their names: diamonds where both values are known, lines where only the score is.
+    repeated
+        Mean and standard deviation over seeds, as a bar at the design's cost, joined to its own value.
     """
     from matplotlib.figure import Figure
 
@@ -52,7 +55,20 @@ def front_figure(
     for axes, cost in zip(np.ravel(figure.subplots(1, len(costs), squeeze=False)), costs, strict=True):
         _panel(axes, history, front, baseline, (front.objectives[0], cost), units or {})
         _mark(axes, references, cost.name, front.objectives[0].name)
+        _bars(axes, repeated, cost.name, front.objectives[0].name)
     return figure
+
+
+def _bars(axes: "Axes", repeated: Sequence[Repeated], cost: str, score: str) -> None:
+    """Mean and deviation over seeds, joined to the value on the front."""
+    look: dict[str, Any] = {"fmt": "_", "color": SEEDS, "markersize": 12, "capsize": 4, "linewidth": 1.4}
+    for each in repeated:
+        at, mean = each.mean(cost), each.mean(score)
+        axes.plot([at, at], [each.evaluations[0].value(score), mean], color=SEEDS, linewidth=0.8, zorder=5)
+        axes.errorbar(at, mean, each.deviation(score), zorder=5, **look)
+    if repeated:
+        axes.errorbar([], [], [], label="mean and deviation over seeds", **look)
+        axes.legend(fontsize=7, loc="best")
 
 
 def _mark(axes: "Axes", references: Sequence[Reference], cost: str, score: str) -> None:
@@ -167,6 +183,7 @@ def front_html(
     baseline: Evaluation | None = None,
     units: Mapping[str, str] | None = None,
     references: Sequence[Reference] = (),
+    repeated: Sequence[Repeated] = (),
 ) -> str:
     """A page with the same picture to zoom and hover; it holds all it needs and works offline."""
     import plotly.graph_objects as go
@@ -208,6 +225,19 @@ def front_html(
                 line={"shape": "hv" if goal.sense == "min" else "vh", "width": 1},
                 hovertext=[_hover(evaluation, front.objectives, units) for evaluation in members],
                 hoverinfo="text",
+            )
+            figure.add_trace(trace, 1, column)
+        if repeated:
+            bars = [each.deviation(score) for each in repeated]
+            trace = go.Scatter(
+                x=[each.mean(cost) for each in repeated],
+                y=[each.mean(score) for each in repeated],
+                error_y={"type": "data", "array": bars},
+                name="mean and deviation over seeds",
+                legendgroup="seeds",
+                showlegend=column == 1,
+                mode="markers",
+                marker={"color": SEEDS, "symbol": "line-ew-open", "size": 10},
             )
             figure.add_trace(trace, 1, column)
         placed = _placed(references, cost, score)

@@ -6,7 +6,8 @@ the last finished evaluation without blocking the writer.
 ::
 
     DIR/study.sqlite        meta: key -> JSON;  evaluations: one row a proposal, in order;
-                            syntheses: one row a design and what it was synthesised to
+                            syntheses: one row a design and what it was synthesised to;
+                            repeats: one row a design and a further seed it was trained with
     DIR/networks/D.json     the trained network of digest D
     DIR/checkpoints/D.S.npz where the training of a design that is trained in parts stands after S steps
 """
@@ -56,6 +57,14 @@ CREATE TABLE IF NOT EXISTS syntheses (
     reason TEXT NOT NULL,
     report TEXT,
     PRIMARY KEY (digest, run)
+);
+"""
+_REPEATS = """
+CREATE TABLE IF NOT EXISTS repeats (
+    digest TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (digest, seed)
 );
 """
 SynthesisStatus = Literal["ok", "failed", "timeout"]
@@ -304,10 +313,9 @@ class Store:
 
     def syntheses(self) -> list[Synthesis]:
         """All syntheses that ended, by run and digest."""
+        if not self._has("syntheses"):
+            return []
         with _disk_errors(self.folder / DATABASE):
-            known = "SELECT name FROM sqlite_master WHERE name = 'syntheses'"
-            if not self._connection.execute(known).fetchall():
-                return []
             rows = self._connection.execute("SELECT * FROM syntheses ORDER BY run, digest").fetchall()
         return [
             Synthesis(
@@ -315,6 +323,27 @@ class Store:
             )
             for digest, run, status, reason, report in rows
         ]
+
+    def record_repeat(self, evaluation: Evaluation) -> None:
+        """Record how the training of a design with a further seed ended."""
+        with _disk_errors(self.folder / DATABASE):
+            self._connection.execute(_REPEATS)
+        values = (evaluation.candidate.digest, evaluation.seed, json.dumps(evaluation.to_dict()))
+        self._write("INSERT OR REPLACE INTO repeats VALUES (?, ?, ?)", values)
+
+    def repeats(self) -> list[Evaluation]:
+        """Trainings with further seeds, in the order of the designs, then of the seeds."""
+        if not self._has("repeats"):
+            return []
+        with _disk_errors(self.folder / DATABASE):
+            rows = self._connection.execute("SELECT record FROM repeats").fetchall()
+            found = [Evaluation.from_dict(json.loads(record)) for (record,) in rows]
+        return sorted(found, key=lambda each: (each.number, each.seed))
+
+    def _has(self, table: str) -> bool:
+        with _disk_errors(self.folder / DATABASE):
+            known = "SELECT name FROM sqlite_master WHERE name = ?"
+            return bool(self._connection.execute(known, (table,)).fetchall())
 
     def _write(self, statement: str, values: tuple[Any, ...]) -> None:
         with _disk_errors(self.folder / DATABASE), self._connection:

@@ -7,7 +7,7 @@ interrupted.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import CodesignError, ConfigError, SpaceError, StoreError, UnsupportedLayerError
-from codesign.evaluation import Evaluation, Reference, Status, latest
+from codesign.evaluation import Evaluation, Reference, Repeated, Status, latest
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.export import exporter
 from codesign.export.bundle import vectors
@@ -46,6 +46,7 @@ __all__ = ["WARM_START", "Setup", "Study", "Watcher"]
 
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05
+REPEAT = "repeat"
 WARM_START = "warm start"
 OWN_COLUMNS = (
     *("number", "digest", "status", "reason", "origin", "steps", "epochs", "seed", "seconds", "engine"),
@@ -287,6 +288,7 @@ class Study:
         self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
         self.note = ""
         self._setup: Setup | None = None
+        self._ran: Setup | None = None
 
     @classmethod
     def create(
@@ -421,22 +423,48 @@ class Study:
         """The designs that none dominates."""
         return Front.of(self.evaluations, self.objectives)
 
+    @property
+    def repeated(self) -> dict[str, Repeated]:
+        """The designs that were trained with further seeds, by their whole digests."""
+        own = {each.candidate: each for each in self.evaluations if each.ok}
+        more: dict[Candidate, list[Evaluation]] = {}
+        for each in self.store.repeats():
+            if each.ok and each.candidate in own:
+                more.setdefault(each.candidate, []).append(each)
+        return {design.digest: Repeated((own[design], *found)) for design, found in more.items()}
+
+    def front_over_seeds(self) -> Front:
+        """The front where the means over seeds count of those designs that have several."""
+        repeated = self.repeated
+        averaged = [
+            repeated[each.candidate.digest].averaged() if each.candidate.digest in repeated else each
+            for each in self.evaluations
+        ]
+        return Front.of(averaged, self.objectives)
+
     def network(self, digest: str) -> Network:
         """The trained network of a design, by the first digits of its digest."""
         return self.store.network(self.store.evaluation(digest).candidate.digest)
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """One row an evaluation: parameters, values, costs, how it ended, and whether it is on the front."""
+        """One row an evaluation: parameters, values, costs, how it ended, and whether it is on the front.
+
+        Behind them, with ``origin`` "repeat", the trainings with further seeds.
+        """
         import pandas as pd
 
         best = {evaluation.number for evaluation in self.front()}
-        return pd.DataFrame([{**_flat(e), "on_front": e.number in best} for e in self.history])
+        rows = [*self.history, *self.store.repeats()]
+        return pd.DataFrame([{**_flat(e), "on_front": e.number in best} for e in rows])
 
     def plot(self) -> "Figure":
-        """The front and everything evaluated, as a Matplotlib figure."""
+        """The front and everything evaluated, as a Matplotlib figure; bars: mean and spread over seeds."""
         from codesign.plotting import front_figure
 
-        return front_figure(self.evaluations, self.front(), self.baseline, self.units, self.references)
+        repeated = list(self.repeated.values())
+        return front_figure(
+            self.evaluations, self.front(), self.baseline, self.units, self.references, repeated
+        )
 
     def save_front(self) -> list[Path]:
         """Write ``front.csv``, ``front.json``, ``front.png`` and ``front.html`` into the folder."""
@@ -445,13 +473,21 @@ class Study:
         front, baseline = self.front(), self.baseline
         contents: dict[str, str | bytes] = {
             "front.csv": _csv(front.rows(baseline)),
-            "front.json": json.dumps(front.to_dict(baseline, self.references), indent=1),
+            "front.json": json.dumps(self.front_dict(), indent=1),
             "front.png": png(self.plot()),
-            "front.html": front_html(self.evaluations, front, baseline, self.units, self.references),
+            "front.html": front_html(
+                self.evaluations, front, baseline, self.units, self.references, list(self.repeated.values())
+            ),
         }
         for name, content in contents.items():
             write_file(self.folder / name, content)
         return [self.folder / name for name in contents]
+
+    def front_dict(self) -> dict[str, Any]:
+        """The front beside baseline, references and repeated trainings, as plain data."""
+        found = self.front().to_dict(self.baseline, self.references)
+        repeated = [each.to_dict() for each in self.repeated.values()]
+        return {**found, **({"repeated": repeated} if repeated else {})}
 
     def export(
         self,
@@ -527,6 +563,16 @@ class Study:
         return self
 
     @property
+    def setup(self) -> Setup:
+        """What the study was run with in this process; raise ``ConfigError`` if it was not."""
+        if self._ran is None:
+            raise ConfigError(
+                f"{self.folder} was only opened; give its folder, or what codesign.run(..., "
+                f"out={str(self.folder)!r}) returns"
+            )
+        return self._ran
+
+    @property
     def asked(self) -> list[Candidate]:
         """Candidates that were asked for and of which nothing was told yet."""
         return [candidate for _, candidate, _, evaluation in self.store.proposals() if evaluation is None]
@@ -546,6 +592,7 @@ class Study:
         while len(fresh) < count:
             rows = self.store.proposals()
             history = [evaluation for *_, evaluation in rows if evaluation is not None]
+            history = _with_repeats(history, self.store.repeats())
             pending = [candidate for _, candidate, _, evaluation in rows if evaluation is None]
             if not rows and setup.baseline is not None:
                 job = setup.baseline, "baseline"
@@ -565,6 +612,7 @@ class Study:
         values: Mapping[str, float] | None = None,
         *,
         reason: str = "",
+        again: bool = False,
     ) -> Evaluation:
         """Record what came of a candidate.
 
@@ -576,6 +624,9 @@ class Study:
             The measured objectives by name; None if the evaluation failed.
         reason
             Why it failed.
+        again
+            Whether this is a further measurement of a design that was told before: what is learnt from is
+            their mean.
 
         Raises
         ------
@@ -584,7 +635,7 @@ class Study:
         SpaceError
             For what is no point of the space.
         StoreError
-            If something was told of it before.
+            If something was told of it before, or, with ``again``, nothing was.
         """
         setup = self._told()
         given = dict(candidate.values) if isinstance(candidate, Candidate) else candidate
@@ -596,8 +647,13 @@ class Study:
             status, reason = "infeasible", over
         rows = {known: (number, origin, done) for number, known, origin, done in self.store.proposals()}
         number, origin, done = rows.get(candidate, (len(rows), "told", None))
-        if done is not None:
-            raise StoreError(f"design {candidate.digest} ({candidate}) was told before: {done.status}")
+        if done is not None and not again:
+            raise StoreError(
+                f"design {candidate.digest} ({candidate}) was told before: {done.status}; "
+                "tell(..., again=True) adds a further measurement"
+            )
+        if done is None and again:
+            raise StoreError(f"design {candidate.digest} ({candidate}) was not told before; leave out again")
         if candidate not in rows:
             self.store.propose(number, candidate, origin)
         evaluation = Evaluation(
@@ -610,7 +666,12 @@ class Study:
             costs=setup.costs(candidate),
             seed=setup.seed,
         )
-        self.store.finish(evaluation)
+        if again:
+            before = sum(each.candidate == candidate for each in self.store.repeats())
+            evaluation = replace(evaluation, origin=REPEAT, seed=setup.seed + 1 + before)
+            self.store.record_repeat(evaluation)
+        else:
+            self.store.finish(evaluation)
         return evaluation
 
     def _told(self) -> Setup:
@@ -629,6 +690,7 @@ class Study:
             If the study was made by another version, or with another space, task or setting.
         """
         _same_study(self.meta, setup.describe(), self.folder)
+        self._ran = setup
         self._start_warm(setup)
         self.store.set_meta("trials", max(trials, self.meta.get("trials", 0)))
         context = (setup.task, setup.seed)
@@ -646,6 +708,102 @@ class Study:
             self.note = f"the study has {proposed} designs already; {trials} are no more work"
         return self
 
+    def repeat(
+        self, setup: Setup, digests: Sequence[str], seeds: int, watcher: Watcher | None = None
+    ) -> list[Repeated]:
+        """Train designs again with further seeds, each to where the study trained it; return all of theirs.
+
+        What was done before is not done again, but for what failed; stopped, the same call goes on. A study
+        that goes on later learns from these trainings too: of a design it takes the mean.
+
+        Parameters
+        ----------
+        setup
+            What the study was made with.
+        digests
+            Whole digests of designs that were trained.
+        seeds
+            How many of each in all, the study's own among them; they follow the study's.
+        watcher
+            Told of each training.
+
+        Raises
+        ------
+        StoreError
+            If the study was made with another setting, or a design was not trained.
+        ConfigError
+            For less than two seeds.
+        """
+        _same_study(self.meta, setup.describe(), self.folder)
+        if seeds < 2:
+            raise ConfigError(f"repeating takes two seeds or more, the study's own among them; got {seeds}")
+        own = [self.store.evaluation(digest) for digest in digests]
+        for each in own:
+            if not each.ok:
+                raise StoreError(f"design {each.candidate.digest} was not trained: {each.status}")
+        done = {
+            (each.candidate.digest, each.seed)
+            for each in self.store.repeats()
+            if each.status not in ("lost", "failed")
+        }
+        wanted = [
+            replace(each, origin=REPEAT, seed=each.seed + further)
+            for further in range(1, seeds)
+            for each in own
+            if (each.candidate.digest, each.seed + further) not in done
+        ]
+        if watcher:
+            watcher.resumed([])
+        workers = min(setup.workers, max(len(wanted), 1))
+        context = (setup.task, setup.seed)
+        executor: Executor = InProcess(context) if workers == 1 else Processes(context, workers)
+        try:
+            for evaluation in _repeats(setup, executor, wanted, watcher):
+                self.store.record_repeat(evaluation)
+        finally:
+            executor.close()
+        repeated = self.repeated
+        return [repeated[digest] for digest in digests if digest in repeated]
+
+
+def _repeats(
+    setup: Setup, executor: Executor, wanted: Sequence[Evaluation], watcher: Watcher | None
+) -> Iterator[Evaluation]:
+    """Evaluations with the results of their trainings, as these end."""
+    for key, each in enumerate(wanted):
+        recipe = setup.recipe_of(each.candidate)
+        arguments = {
+            "network": setup.definition.build(each.candidate),
+            "recipe": recipe,
+            "seed": each.seed,
+            "until": each.steps if each.steps < recipe.steps else None,
+        }
+        executor.submit(key, Job(_evaluate, arguments))
+        if watcher:
+            watcher.started(key, each.candidate, each.costs)
+    ended = 0
+    while ended < len(wanted):
+        for key, result in executor.wait(PATIENCE_SECONDS):
+            ended += 1
+            evaluation = _ended(setup, wanted[key], result)
+            if watcher:
+                watcher.finished(replace(evaluation, number=key))
+            yield evaluation
+        if watcher:
+            watcher.tick()
+
+
+def _ended(setup: Setup, expected: Evaluation, result: "Outcome | BaseException") -> Evaluation:
+    """An evaluation with what came of its training."""
+    blank = replace(expected, metrics={}, curve=(), steps=0, epochs=0.0, seconds=0.0, engine="")
+    if isinstance(result, WorkerLostError):
+        return replace(blank, status="lost", reason=str(result))
+    if isinstance(result, BaseException):
+        return replace(blank, status="failed", reason=f"{type(result).__name__}: {result}")
+    names = ("status", "reason", "metrics", "steps", "epochs", "seconds", "curve", "engine")
+    evaluation = replace(blank, **{name: getattr(result, name) for name in names})
+    return _priced_anew(setup, evaluation, result.network) if evaluation.ok else evaluation
+
 
 class _Loop:
     """State of a running study: what is finished, what is under way.
@@ -662,6 +820,7 @@ class _Loop:
         self.under_way: set[int] = set()
         self.suspects: list[int] = []
         self.exhausted = False
+        self.repeats = store.repeats()
         proposals = store.proposals()
         if self.watcher:
             self.watcher.resumed([evaluation for *_, evaluation in proposals if evaluation is not None])
@@ -712,7 +871,7 @@ class _Loop:
         """A design that the optimiser proposes."""
         proposal = self.setup.optimiser.propose(
             self.setup.problem,
-            history,
+            _with_repeats(history, self.repeats),
             self.candidates[len(history) :],
             np.random.default_rng([self.setup.seed, len(self.candidates)]),
         )
@@ -776,18 +935,11 @@ class _Loop:
             return
         if number in self.suspects:
             self.suspects.remove(number)
-        if isinstance(result, WorkerLostError):
-            self._record(self._evaluation(number, "lost", str(result)))
-        elif isinstance(result, BaseException):
-            self._record(self._evaluation(number, "failed", f"{type(result).__name__}: {result}"))
-        else:
-            names = ("metrics", "steps", "epochs", "seconds", "curve", "engine")
-            values = {name: getattr(result, name) for name in names}
-            evaluation = self._evaluation(number, result.status, result.reason, **values)
-            trained = evaluation.ok
-            if trained:
-                evaluation = _priced_anew(self.setup, evaluation, result.network)
-            self._record(evaluation, result.network if trained else None, result.checkpoint)
+        expected = self._evaluation(number, "ok", "")
+        evaluation = _ended(self.setup, expected, result)
+        trained = None if isinstance(result, BaseException) else result
+        network = trained.network if trained and trained.status == "ok" else None
+        self._record(evaluation, network, trained.checkpoint if trained else None)
 
     def _evaluation(self, number: int, status: Status, reason: str, **values: Any) -> Evaluation:
         candidate = self.candidates[number]
@@ -814,6 +966,12 @@ class _Loop:
             self.watcher.finished(evaluation)
 
 
+def _with_repeats(history: Sequence[Evaluation], repeats: Sequence[Evaluation]) -> list[Evaluation]:
+    """What has ended, and behind it the further trainings of these designs."""
+    ended = {evaluation.candidate for evaluation in history}
+    return [*history, *(each for each in repeats if each.candidate in ended)]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a worker sends back."""
@@ -836,13 +994,14 @@ def _evaluate(
     recipe: Recipe,
     until: int | None = None,
     go_on: Mapping[str, Any] | None = None,
+    seed: int | None = None,
 ) -> Outcome:
-    """Fit and score one network, or a part of its fit; runs in a worker."""
+    """Fit and score one network, or a part of its fit; runs in a worker. Without a seed: the study's."""
     from time import process_time
 
     from codesign.training.fit import Checkpoint, fit
 
-    task, seed = context
+    task, own = context
     start = process_time()
     fitted = fit(
         network,
@@ -850,7 +1009,7 @@ def _evaluate(
         task.validation,
         recipe,
         loss=recipe.loss or task.loss,
-        seed=seed,
+        seed=own if seed is None else seed,
         until=until,
         go_on=None if go_on is None else Checkpoint.from_arrays(go_on),
     )

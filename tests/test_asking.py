@@ -180,3 +180,23 @@ def test_the_page_on_searching_says_what_runs(
     assert [language for language, _ in blocks] == ["toml", "bash", "python", "bash"]
     for name in OPTIMISERS:
         assert f"`{name}`" in page
+
+
+def test_a_design_that_is_told_again_counts_with_its_mean(tmp_path: Path) -> None:
+    mine = study(tmp_path)
+    (asked,) = mine.ask()
+    with pytest.raises(StoreError, match="was not told before"):
+        mine.tell(asked, {"error": 0.1}, again=True)
+    mine.tell(asked, {"error": 0.1})
+    with pytest.raises(StoreError, match="again=True\\) adds a further measurement"):
+        mine.tell(asked, {"error": 0.1})
+    for value in (0.2, 0.6):
+        mine.tell(asked, {"error": value}, again=True)
+    mine.tell(asked, None, reason="the rig was cold", again=True)
+    found = mine.repeated[asked.digest]
+    assert found.values("error") == (0.1, 0.2, 0.6)
+    assert found.mean("error") == pytest.approx(0.3)
+    assert mine.front_over_seeds().evaluations[0].value("error") == pytest.approx(0.3)
+    assert len(mine.evaluations) == 1
+    assert mine.ask()[0] != asked
+    mine.close()

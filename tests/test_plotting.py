@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from codesign.comparison import Comparison, Quantity, Row, compare
-from codesign.evaluation import Evaluation, Reference, Status
+from codesign.evaluation import Evaluation, Reference, Repeated, Status
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.pareto import Front
@@ -288,3 +289,21 @@ def test_one_right_value_of_all_designs_has_no_panel() -> None:
     found = compare(same)
     assert "latency_cycles" in [quantity.name for quantity in found.quantities]
     assert [axes.get_xlabel() for axes in panels(parity_figure(found))] == ["measured area [um2]"]
+
+
+def test_bars_show_mean_and_deviation_over_seeds() -> None:
+    history, objectives, baseline = next(iter(CASES.values()))
+    front = Front.of(history, objectives)
+    score, cost = (goal.name for goal in objectives[:2])
+    own = front.evaluations[0]
+    other: Any = replace(own.metrics[score], mean=own.value(score) + 0.2)
+    repeated = Repeated((own, replace(own, seed=own.seed + 1, metrics={**own.metrics, score: other})))
+    middle, spread = own.value(score) + 0.1, 0.2 / 2**0.5
+    axes = panels(front_figure(history, front, baseline, UNITS, (), [repeated]))[0]
+    (bar, *_), *_ = (container.get_children() for container in axes.containers)
+    assert isinstance(bar, Line2D)
+    assert bar.get_xydata() == pytest.approx(np.array([[own.value(cost), middle]]))
+    data, _ = traces(front_html(history, front, baseline, UNITS, (), [repeated]))
+    (drawn,) = [trace for trace in data if trace.get("legendgroup") == "seeds" and trace["showlegend"]]
+    assert values(drawn["y"]) == pytest.approx([middle])
+    assert values(drawn["error_y"]["array"]) == pytest.approx([spread])

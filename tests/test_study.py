@@ -683,3 +683,83 @@ def test_a_space_may_decide_how_each_candidate_is_trained(tmp_path: Path, setup:
         replace(longer, rungs=Rungs.of(4, 3, 1)).recipe_of(candidate)
     with pytest.raises(ConfigError, match="rate"):
         with_recipe(rate=1).recipe_of(candidate)
+
+
+def ran(folder: Path, setup: Setup, trials: int) -> Study:
+    run(folder, setup, trials)
+    return Study.open(folder)
+
+
+def test_a_repeated_design_has_mean_and_deviation_over_seeds(tmp_path: Path, setup: Setup) -> None:
+    study = ran(tmp_path / "study", setup, 4)
+    design = next(each for each in study.evaluations if each.ok)
+    (found,) = study.repeat(setup, [design.candidate.digest], 3)
+    own, *more = found.values("error")
+    assert own == design.value("error")
+    assert len({own, *more}) == 3
+    assert found.mean("error") == pytest.approx((own + sum(more)) / 3)
+    assert found.deviation("error") == pytest.approx(np.std([own, *more], ddof=1))
+    assert study.repeated[design.candidate.digest] == found
+    other = ran(tmp_path / "other", replace(setup, seed=setup.seed + 1), 1).evaluations[0]
+    (baseline,) = study.repeat(setup, [study.evaluations[0].candidate.digest], 2)
+    assert baseline.evaluations[1].metrics == other.metrics
+
+
+def test_what_was_repeated_is_not_trained_again(tmp_path: Path, setup: Setup) -> None:
+    class Count(Stopper):
+        def finished(self, evaluation: Evaluation) -> None:
+            counted.append(evaluation.seed)
+
+    counted: list[int] = []
+    study = ran(tmp_path / "study", setup, 3)
+    digest = study.evaluations[0].candidate.digest
+    for seeds in (2, 2, 4):
+        study.repeat(setup, [digest], seeds, Count(after=99))
+    assert counted == [1, 2, 3]
+    with pytest.raises(ConfigError, match="two seeds or more"):
+        study.repeat(setup, [digest], 1)
+
+
+def test_a_training_in_rungs_is_repeated_to_where_it_was_trained(tmp_path: Path, climbing: Setup) -> None:
+    study = ran(tmp_path / "study", climbing, 9)
+    steps = {each.candidate.digest: each.steps for each in study.evaluations}
+    for found in study.repeat(climbing, list(steps)[:4], 2):
+        assert {each.steps for each in found.evaluations} == {steps[found.candidate.digest]}
+
+
+def test_means_over_seeds_decide_who_is_on_the_front(tmp_path: Path, setup: Setup) -> None:
+    study = ran(tmp_path / "study", setup, 6)
+    best = study.front().evaluations[0]
+    spoilt = replace(best.metrics["error"], mean=1e6)
+    study.store.record_repeat(replace(best, seed=1, origin="repeat", metrics={"error": spoilt}))
+    assert study.front().evaluations[0] == best
+    after = [each.candidate for each in study.front_over_seeds()]
+    assert after
+    assert best.candidate not in after
+    again = study.to_dataframe().query("origin == 'repeat'")
+    assert again[["error", "seed"]].to_numpy().tolist() == [[1e6, 1]]
+
+
+def test_an_optimiser_learns_from_repeated_trainings_and_resumes_alike(tmp_path: Path, setup: Setup) -> None:
+    seen: dict[str, list[int]] = {"whole": [], "parts": []}
+
+    class Spy:
+        name = "random"
+
+        def __init__(self, place: str) -> None:
+            self.place = place
+
+        def propose(self, problem: Any, history: Any, pending: Any, rng: Any) -> Any:
+            seen[self.place].append(sum(each.origin == "repeat" for each in history))
+            return load_optimiser("random").propose(problem, history, pending, rng)
+
+    for place in seen:
+        spied = replace(setup, optimiser=Spy(place))
+        study = ran(tmp_path / place, spied, 4)
+        study.repeat(spied, [each.candidate.digest for each in study.evaluations], 2)
+        study.close()
+        for trials in (8,) if place == "whole" else (6, 8):
+            run(tmp_path / place, spied, trials)
+    # in_flight is 3: the fifth proposal knows the first two designs, and both trainings of each
+    assert seen["whole"] == seen["parts"] == [0, 0, 0, 2, 3, 4, 4]
+    assert outcome(Study.read(tmp_path / "whole")) == outcome(Study.read(tmp_path / "parts"))

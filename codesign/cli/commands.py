@@ -31,6 +31,7 @@ __all__ = ["main"]
 
 INTERRUPTED = 130
 _TARGETS = ("onnx", "qonnx", "finn", "hls4ml", "rtl")
+_GENERATORS = ("T", "C", "P")
 _BACKENDS = ("vivado", "vitis", "catapult", "quartus", "oneapi")
 SLOW_START_STEPS = 6_000
 VECTORS = 10_000
@@ -199,6 +200,9 @@ def _device_options(command: Any) -> Any:
 )
 @click.option("--data", type=click.Path(), help="File or folder of data; without it wafers are generated.")
 @click.option("--wafers", type=int, help="How many wafers to generate.  [default: 100000]")
+@click.option(
+    "--parameters", type=click.Choice(_GENERATORS), help="Parameters of the generator.  [default: T]"
+)
 @click.option("--workers", type=int, help="Worker processes.  [default: one a core]")
 @click.option(
     "--model", help="Hardware model: asic, constant, fpga-streaming, fpga-unrolled.  [default: asic]"
@@ -233,8 +237,9 @@ def run(study_file: str | None, dry_run: bool, as_json: bool, **options: Any) ->
 
 def _merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Values of a study file with the options of the command line put over them."""
-    if options["data"] and options["wafers"] is not None:
-        raise ConfigError("--data reads wafers and --wafers generates them; give one of the two")
+    for name in ("wafers", "parameters"):
+        if options["data"] and options[name] is not None:
+            raise ConfigError(f"--data reads wafers and --{name} generates them; give one of the two")
     merged = {**base}
     for name in ("space", "task", "trials", "seed", "optimiser", "workers"):
         if options[name] is not None:
@@ -248,13 +253,14 @@ def _merged(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, An
         "data": {
             "path": str(Path(options["data"]).resolve()) if options["data"] else None,
             "wafers": options["wafers"],
+            "parameters": options["parameters"],
         },
     }
     for table, values in tables.items():
         given = {name: value for name, value in values.items() if value is not None}
         if given:
             merged[table] = {**base.get(table, {}), **given}
-    if options["wafers"] is not None:
+    if options["wafers"] is not None or options["parameters"] is not None:
         merged["data"].pop("path", None)
     return merged
 
@@ -285,14 +291,15 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
 
 
 @contextmanager
-def _stoppable(folder: Path) -> Iterator[None]:
-    """Say how to go on when a study is stopped from the keyboard."""
+def _stoppable(folder: Path, verb: str = "resume", *arguments: str) -> Iterator[None]:
+    """Say how to go on when work on a study is stopped from the keyboard."""
     try:
         yield
     except KeyboardInterrupt:
         if not (folder / "study.sqlite").exists():
             raise
-        text = f"Stopped; nothing that was finished is lost. Go on with: {_command('resume', folder)}"
+        go_on = _command(verb, folder, *arguments)
+        text = f"Stopped; nothing that was finished is lost. Go on with: {go_on}"
         click.echo(f"\n{text}", err=True)
         sys.exit(INTERRUPTED)
 
@@ -311,9 +318,7 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
                     inputs = _samples(task, VECTORS)
                     exported.append(study.export(evaluation.candidate.digest, target, inputs=inputs))
         if as_json:
-            _print_json(
-                {"folder": str(study.folder), **study.front().to_dict(study.baseline, study.references)}
-            )
+            _print_json({"folder": str(study.folder), **study.front_dict()})
             return
         print_front(study)
         if study.note:
@@ -403,9 +408,7 @@ def front(folder: str, as_json: bool) -> None:
     study = Study.read(folder)
     with study.store:
         if as_json:
-            _print_json(
-                {"folder": str(study.folder), **study.front().to_dict(study.baseline, study.references)}
-            )
+            _print_json({"folder": str(study.folder), **study.front_dict()})
         else:
             print_front(study)
 
@@ -481,7 +484,9 @@ def show(folder: str, digest: str, as_json: bool) -> None:
         evaluation = study.store.evaluation(digest)
         path = study.store.network_path(evaluation.candidate.digest)
         if as_json:
-            _print_json({**evaluation.to_dict(), "network": str(path) if path.is_file() else None})
+            repeated = study.repeated.get(evaluation.candidate.digest)
+            more = {} if repeated is None else {"repeated": repeated.to_dict()}
+            _print_json({**evaluation.to_dict(), "network": str(path) if path.is_file() else None, **more})
         else:
             print_design(study, evaluation, path if path.is_file() else None)
 
@@ -768,6 +773,15 @@ def verify(folder: str, digest: str, forms: tuple[str, ...], as_json: bool, **op
         sys.exit(1)
 
 
+_parameters_option = click.option(
+    "--parameters",
+    type=click.Choice(_GENERATORS),
+    default="T",
+    show_default=True,
+    help="Of the generator: T tuned, C closer to the published rows, P first principles.",
+)
+
+
 @cli.group()
 def data() -> None:
     """Look at data, or generate it."""
@@ -786,8 +800,11 @@ def data() -> None:
     show_default=True,
     help="What the generator makes.",
 )
+@_parameters_option
 @_json_option
-def data_check(path: str | None, wafers: int, seed: int, population: Any, as_json: bool) -> None:
+def data_check(
+    path: str | None, wafers: int, seed: int, population: Any, parameters: str, as_json: bool
+) -> None:
     """Published or measured figures beside those of the data at hand."""
     from dataclasses import asdict
 
@@ -796,7 +813,11 @@ def data_check(path: str | None, wafers: int, seed: int, population: Any, as_jso
     from codesign.tasks.data_check import check
 
     with waiting("Reading wafers"):
-        found = econt.load(path) if path else econt.generate(wafers, seed=seed, population=population)
+        found = (
+            econt.load(path)
+            if path
+            else econt.generate(wafers, seed=seed, population=population, parameters=parameters)
+        )
         rows = check(found)
     if as_json:
         _print_json(
@@ -815,8 +836,10 @@ def data_check(path: str | None, wafers: int, seed: int, population: Any, as_jso
     type=click.Choice(["pileup", "electron", "jet", "ttbar"]),
     default="pileup",
     show_default=True,
+    help="What the generator makes.",
 )
-def data_generate(out: str, wafers: int, seed: int, population: Any) -> None:
+@_parameters_option
+def data_generate(out: str, wafers: int, seed: int, population: Any, parameters: str) -> None:
     """Write generated wafers as a trigger-cell CSV."""
     import gzip
 
@@ -827,7 +850,7 @@ def data_generate(out: str, wafers: int, seed: int, population: Any) -> None:
     from codesign.tasks import econt
 
     with waiting(f"Generating {wafers:,} wafers"):
-        made = econt.generate(wafers, seed=seed, population=population)
+        made = econt.generate(wafers, seed=seed, population=population, parameters=parameters)
         frame = pd.DataFrame(made.calq, columns=[f"CALQ_{index}" for index in range(made.calq.shape[1])])
         text = pd.concat([frame, pd.DataFrame(dict(made.columns))], axis=1).to_csv(index=False).encode()
         write_file(Path(out), gzip.compress(text, mtime=0) if out.endswith(".gz") else text)

@@ -1,4 +1,4 @@
-"""What `codesign synth`, `codesign compare` and `codesign calibrate` show people."""
+"""What `codesign synth`, `codesign compare`, `codesign calibrate` and `codesign repeat` show people."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from codesign.cli.view import SHORT_DIGEST, make_console
+from codesign.cli.view import SHORT_DIGEST, _score, make_console
 from codesign.comparison import Comparison, FrontChanges, Quantity
 from codesign.hardware import MEASURED
 from codesign.store import Synthesis
+from codesign.study import Study
 
 if TYPE_CHECKING:
     from codesign.calibration import Calibration
 
-__all__ = ["print_calibration", "print_comparison", "print_syntheses"]
+__all__ = ["print_calibration", "print_comparison", "print_repeats", "print_syntheses"]
 
 COLOURS = {"ok": "green", "failed": "red", "timeout": "yellow"}
 
@@ -40,6 +41,43 @@ def print_syntheses(rows: Sequence[Synthesis], label: str) -> None:
     for row in rows:
         if row.reason:
             screen.print(f"{row.digest[:SHORT_DIGEST]}: {row.reason}", markup=False, soft_wrap=True)
+
+
+def print_repeats(study: Study) -> None:
+    """A line a design: its score in the study, mean and deviation over seeds, its place after."""
+    score, screen = _score(study.objectives), make_console()
+    unit = study.units.get(score, "")
+    table = Table("design", "digest", title=f"Repeated with further seeds: {score} {escape(f'[{unit}]')}")
+    table.title_justify = "left"
+    for name in ("seeds", "in the study", "mean", "deviation"):
+        table.add_column(name, justify="right")
+    table.add_column("on the front")
+    before = {each.candidate for each in study.front()}
+    after = {each.candidate for each in study.front_over_seeds()}
+    rows = sorted(study.repeated.values(), key=lambda each: each.mean(score))
+    for each in rows:
+        own, design = each.evaluations[0], each.candidate
+        values = (own.value(score), each.mean(score), each.deviation(score))
+        state = _STATES[design in before, design in after]
+        cells = [str(own.number), design.digest[:SHORT_DIGEST], str(len(each))]
+        table.add_row(*cells, *(f"{value:.4g}" for value in values), state)
+    screen.print(table)
+    pooled = (sum(each.deviation(score) ** 2 for each in rows) / len(rows)) ** 0.5
+    screen.print(
+        f"Over seeds {score} varies by {pooled:.3g} (pooled standard deviation). The best of many designs is "
+        "partly the luckiest: expect means above the values in the study. The front over seeds takes means "
+        "where there are several and the one value elsewhere.",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+_STATES = {
+    (True, True): "stays",
+    (True, False): "[red]leaves it",
+    (False, True): "[green]enters it",
+    (False, False): "-",
+}
 
 
 def _who(tool: str | None, version: str | None) -> str:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from codesign.evaluation import Evaluation
+from codesign.evaluation import Evaluation, Repeated
 from codesign.hardware.estimate import COST_UNITS, HardwareEstimate
 from codesign.metrics import Summary
 from codesign.objectives import Objective
@@ -254,6 +254,12 @@ def print_front(study: Study) -> None:
         corner = ", ".join(_valued(goal.name, value, study) for goal, value in pairs)
         hypervolume = _number(front.hypervolume)
         console.print(f"Hypervolume {hypervolume} to the reference point {corner}.", markup=False)
+    if study.repeated:
+        console.print(
+            "Over seeds: mean ± standard deviation (number of trainings); `codesign repeat` says who stays "
+            "on the front.",
+            markup=False,
+        )
     _print_constant(console, study)
     _print_without_network(console, study)
     console.print(
@@ -320,21 +326,34 @@ def _front_table(study: Study, narrow: bool) -> Table:
     for name in compared:
         heading = f"{_heading(name, {}, narrow=narrow)}\n/ {'base' if narrow else 'baseline'}"
         table.add_column(heading, justify="right", style="cyan")
+    score, repeated = _score(front.objectives), study.repeated
+    seeds = {digest: _over_seeds(each, score) for digest, each in repeated.items()}
+    if seeds:
+        table.add_column(f"{_heading(score, {}, narrow=narrow)}\nover seeds", justify="right")
     rows = front.rows(baseline)
     for row in rows:
-        table.add_row(*_cells(row, names, compared, narrow))
+        table.add_row(
+            *_cells(row, names, compared, narrow), *([seeds.get(row["digest"], "")] if seeds else [])
+        )
     if baseline is not None and baseline.candidate.digest not in {row["digest"] for row in rows}:
         table.add_section()
         values = {**baseline.costs, **{name: item.mean for name, item in baseline.metrics.items()}}
         number = "base" if narrow else "baseline"
         row = {"number": number, "digest": baseline.candidate.digest, **values}
-        table.add_row(*_cells(row, names, [], narrow), *["" for _ in compared])
+        blank = ["" for _ in compared]
+        table.add_row(
+            *_cells(row, names, [], narrow), *blank, *([seeds.get(row["digest"], "")] if seeds else [])
+        )
     for reference in study.references:
         if not COST_UNITS.keys() & reference.values.keys():
             continue
         row = {"number": "ref", "digest": reference.name, **reference.values}
         table.add_row(*map(escape, _cells(row, names, [], narrow)), *["" for _ in compared])
     return table
+
+
+def _over_seeds(design: Repeated, name: str) -> str:
+    return f"{design.mean(name):.4g} ± {design.deviation(name):.2g} ({len(design)})"
 
 
 def _cells(row: Mapping[str, Any], names: Sequence[str], compared: Sequence[str], narrow: bool) -> list[str]:
@@ -454,6 +473,10 @@ def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> 
         table.add_row(escape(name), escape(str(value)))
     console.print(table)
     console.print(_fitting(console, partial(_values_table, study, evaluation)))
+    repeated = study.repeated.get(evaluation.candidate.digest)
+    if repeated is not None:
+        listed = ", ".join(f"{name} {_over_seeds(repeated, name)}" for name in evaluation.metrics)
+        console.print(f"Mean ± standard deviation over seeds: {listed}.", markup=False)
     if network:
         console.print(f"Network with weights: {network}", markup=False, soft_wrap=True)
 

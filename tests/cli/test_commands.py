@@ -601,3 +601,44 @@ def test_ctrl_c_does_not_forget_an_extension(codesign: Call, made: Any, tmp_path
         connection.commit()
     assert parsed(codesign("status", folder, "--json"))["planned"] == 9
     assert stored_config(folder).trials == 9
+
+
+def test_repeat_trains_the_front_with_further_seeds(copy: Path, digest: str, codesign: Call) -> None:
+    first = codesign("repeat", copy, "--seeds", 2, "--json")
+    assert first.code == 0, first.err
+    rows = json.loads(first.out)
+    assert {row["digest"] for row in rows} == {e.candidate.digest for e in Study.read(copy).front()}
+    emd = rows[0]["metrics"]["emd"]
+    assert rows[0]["seeds"] == [0, 1]
+    assert len(set(emd["values"])) == 2
+    assert emd["mean"] == pytest.approx(sum(emd["values"]) / 2)
+    again = codesign("repeat", copy, rows[0]["digest"][:8], "--seeds", 2)
+    assert again.code == 0, again.err
+    assert f"{emd['mean']:.4g}" in again.out
+    shown = f"{emd['mean']:.4g} ± {emd['deviation']:.2g} (2)"
+    assert shown in codesign("front", copy).out
+    assert shown in codesign("show", copy, rows[0]["digest"]).out
+    assert json.loads(codesign("front", copy, "--json").out)["repeated"] == [
+        {name: value for name, value in row.items() if name != "on_front"} for row in rows
+    ]
+    assert json.loads(codesign("show", copy, rows[0]["digest"], "--json").out)["repeated"]["seeds"] == [0, 1]
+
+
+def test_the_parameters_of_the_generator_are_a_choice(tmp_path: Path, codesign: Call) -> None:
+    files = {name: tmp_path / f"{name}.csv" for name in ("T", "C")}
+    for name, file in files.items():
+        result = codesign("data", "generate", "--wafers", 50, "--parameters", name, "--out", file)
+        assert result.code == 0, result.err
+    assert files["T"].read_text() != files["C"].read_text()
+    found = codesign("data", "check", "--wafers", 50, "--parameters", "C", "--json")
+    plain = codesign("data", "check", "--data", files["C"], "--json")
+    assert json.loads(found.out) == json.loads(plain.out)
+
+
+def test_a_study_is_trained_on_the_chosen_generator(
+    tmp_path: Path, small: SimpleNamespace, codesign: Call
+) -> None:
+    folder = tmp_path / "study"
+    result = codesign("run", *small.options, "--parameters", "C", "--trials", 1, "--out", folder)
+    assert result.code == 0, result.err
+    assert Study.read(folder).meta["task"]["source"] == "generated pileup, parameters C, seed 0"
