@@ -18,8 +18,11 @@
 #define INLINE static inline __attribute__((always_inline))
 
 typedef uint64_t set;
+typedef double doubles __attribute__((vector_size(4 * LANES), aligned(8), may_alias));
+typedef int64_t whole __attribute__((vector_size(4 * LANES), aligned(8), may_alias));
 
-enum { STEP = 8, BITS = 64, MOST_WORDS = TRANSPORT_MOST_BINS / BITS, GIVE_UP = 1000000 };
+enum { WIDE = LANES / 2, STEP = 8, PARTS = STEP / WIDE };
+enum { BITS = 64, MOST_WORDS = TRANSPORT_MOST_BINS / BITS, GIVE_UP = 1000000 };
 
 static const double TOLERANCE = 1e-14; /* of the largest distance; rounding errors stay below a third of it */
 
@@ -153,29 +156,34 @@ INLINE void settle(struct Problem *p) {
     for (int n = nodes(p); n < nodes(p) + STEP; n++) p->potential[n] = 0;
 }
 
+INLINE doubles at(const double *place) { return *(const doubles *)place; }
+
+INLINE doubles smaller(doubles a, doubles b) {
+    whole less = a < b;
+    return (doubles)((less & (whole)a) | (~less & (whole)b));
+}
+
 /* Sink whose arc from `source` gains most; -1 if none gains. Its reduced cost goes to `gain`. */
 INLINE int entering(const struct Problem *p, int source, double *gain) {
     const double *cost = p->cost + source * p->stride, *sink = p->potential + p->sources;
-    double least[STEP], bound = p->potential[source] - p->tolerance;
-    for (int l = 0; l < STEP; l++) least[l] = cost[l] + sink[l];
+    doubles least[PARTS];
+    for (int v = 0; v < PARTS; v++) least[v] = at(cost + v * WIDE) + at(sink + v * WIDE);
     for (int j = STEP; j < p->stride; j += STEP)
-        for (int l = 0; l < STEP; l++) {
-            double reduced = cost[j + l] + sink[j + l];
-            least[l] = reduced < least[l] ? reduced : least[l];
-        }
-    for (int half = STEP / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) least[l] = least[l + half] < least[l] ? least[l + half] : least[l];
-    if (!(least[0] < bound)) return -1;
+        for (int v = 0; v < PARTS; v++)
+            least[v] = smaller(at(cost + j + v * WIDE) + at(sink + j + v * WIDE), least[v]);
+    for (int v = 1; v < PARTS; v++) least[0] = smaller(least[v], least[0]);
+    double found = least[0][0];
+    for (int l = 1; l < WIDE; l++) found = least[0][l] < found ? least[0][l] : found;
+    if (!(found < p->potential[source] - p->tolerance)) return -1;
     int j = 0;
-    while (cost[j] + sink[j] != least[0]) j++;
-    *gain = least[0] - p->potential[source];
+    while (cost[j] + sink[j] != found) j++;
+    *gain = found - p->potential[source];
     return p->sources + j;
 }
 
 INLINE void shift(struct Problem *p, const set *which, double by, int words) {
     for (int w = 0; w < words; w++)
-        for (int n = 0; n < BITS && w * BITS + n < nodes(p); n++)
-            p->potential[w * BITS + n] += which[w] >> n & 1 ? by : 0.0;
+        for (set left = which[w]; left; left &= left - 1) p->potential[w * BITS + __builtin_ctzll(left)] += by;
 }
 
 /* Bring the arc into the tree. The cycle runs from its apex down to the source and from the sink up again; of
