@@ -1,36 +1,33 @@
 """Training of random designs of the ECON-T space, in samples per CPU second: the compiled engine and torch.
 
 Designs drawn by seed, as the space has them: formats, widths, strides. The compiled engine takes turns with
-the PyTorch engine, and with a plain loop over the float form of the same network (DataLoader, default Adam).
-Of the ratios the geometric mean over the designs is compared with the floor; the widest designs are bound by
+the PyTorch engine, and with plain loops over the same network and over its float form (`plain.py`). Of the
+ratios the geometric mean over the designs is compared with the floor; the widest designs are bound by
 arithmetic for everybody. Run: ``python benchmarks/speed/designs.py``.
 """
 
 import sys
 from dataclasses import replace
 from statistics import geometric_mean, median
-from time import process_time
 from typing import Final
 
 import numpy as np
 import torch
 from autoencoder import samples
 from comparison import Row, report
-from torch.utils.data import DataLoader, TensorDataset
+from plain import BATCH, plain_speed
 
 from codesign.network import Conv, ConvTranspose, Dense, Network, ReLU
 from codesign.tasks import Samples
 from codesign.training import Recipe
-from codesign.training.build import build
 from codesign.training.fit import fit
-from codesign.training.losses import telescoping
 from codesign.training.recipe import Engine
 from search_spaces import econt
 
-BATCH, DESIGNS, SEED, ROUNDS = 250, 20, 5, 3
+DESIGNS, SEED, ROUNDS = 20, 5, 3
 STEPS: Final = {"torch": 10, "native": 60}
-TORCH, PLAIN = "our PyTorch engine", "plain loop, float"
-FLOORS: Final = {TORCH: 5.0, PLAIN: 4.0}
+TORCH, PLAIN, PLAIN_BREVITAS = "our PyTorch engine", "plain PyTorch loop, float", "plain Brevitas loop"
+FLOORS: Final = {TORCH: 5.0, PLAIN: 4.0, PLAIN_BREVITAS: 5.0}
 
 
 def in_float(network: Network) -> Network:
@@ -51,27 +48,11 @@ def engine_speed(data: Samples, network: Network, engine: Engine) -> float:
     return result.steps * BATCH / result.cpu_seconds
 
 
-def plain_speed(data: Samples, network: Network) -> float:
-    """Samples per CPU second of the plain loop over the float network."""
-    module, index = build(in_float(network), seed=1), torch.from_numpy(data.output_index)
-    pairs = TensorDataset(torch.from_numpy(data.inputs), torch.from_numpy(data.targets))
-    optimiser = torch.optim.Adam(module.parameters())
-    start, seen = process_time(), 0
-    for inputs, targets in DataLoader(pairs, batch_size=BATCH, shuffle=True):
-        optimiser.zero_grad()
-        loss = telescoping(module(inputs)[:, index], targets)
-        loss.backward()
-        optimiser.step()
-        seen += len(inputs)
-        if seen >= STEPS["torch"] * BATCH:
-            break
-    return seen / (process_time() - start)
-
-
 def turn(data: Samples, network: Network) -> dict[str, float]:
     """Samples per CPU second, one after the other."""
     return {
-        PLAIN: plain_speed(data, network),
+        PLAIN: plain_speed(data, in_float(network), STEPS["torch"]),
+        PLAIN_BREVITAS: plain_speed(data, network, STEPS["torch"]),
         "native": engine_speed(data, network, "native"),
         TORCH: engine_speed(data, network, "torch"),
     }

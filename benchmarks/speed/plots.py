@@ -17,13 +17,13 @@ from codesign.plotting import png
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "speed.json"
 PICTURE = ROOT / "docs" / "speed.png"
-OURS, ENGINE, PLAIN = "#c1121f", "#003049", "#8d99ae"
+OURS, ENGINE, PLAIN, BREVITAS = "#c1121f", "#003049", "#8d99ae", "#e09f3e"
 
 
 def throughput(axes: Axes, rows: list[dict[str, Any]]) -> None:
     """Samples per CPU second over parameters."""
     shown = [row for row in rows if "designs" in row]
-    for row, colour in zip(shown, (ENGINE, PLAIN), strict=True):
+    for row, colour in zip(shown, (ENGINE, PLAIN, BREVITAS), strict=False):
         sizes = [each["parameters"] for each in row["designs"]]
         rates = [each["reference_rate"] for each in row["designs"]]
         axes.scatter(sizes, rates, color=colour, s=26, label=row["reference"])

@@ -7,25 +7,19 @@ turns. Fails where a ratio falls below its floor. Run: ``python benchmarks/speed
 """
 
 import sys
-from time import process_time
 from typing import Final
 
-import brevitas.nn as qnn
 import numpy as np
 import torch
 from autoencoder import baseline, samples
-from brevitas.quant.fixed_point import Int8WeightPerTensorFixedPoint, Uint8ActPerTensorFixedPoint
 from comparison import Row, compared, report
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from plain import BATCH, plain_speed
 
 from codesign.tasks import Samples
 from codesign.training import Recipe
 from codesign.training.fit import fit
-from codesign.training.losses import telescoping
 from codesign.training.recipe import Engine
 
-BATCH = 250
 ROUNDS = 7
 STEPS: Final = {8: 60, 32: 20}
 """Steps of torch by number of filters; the native engine takes more, to be timed as long."""
@@ -40,59 +34,10 @@ COMPARED: Final = (
     (8, "native 6 bit", "torch 6 bit", 7),
     (32, "native float", PLAIN, 3),
     (32, "native 6 bit", PLAIN, 3),
+    (32, "native 6 bit", PLAIN_BREVITAS, 4),
     (32, "native 6 bit", "torch 6 bit", 3.5),
 )
 """Filters, ours, reference, and the ratio below which the script fails: as seen, with room for noise."""
-
-
-def plain_module(filters: int = 8, *, quantised: bool) -> nn.Module:
-    """The same network, written as one does."""
-    decoder = (
-        nn.Linear(16, 16 * filters),
-        nn.ReLU(),
-        nn.Unflatten(1, (filters, 4, 4)),
-        nn.ConvTranspose2d(filters, filters, 3, stride=2),
-        nn.ZeroPad2d((0, -1, 0, -1)),
-        nn.ReLU(),
-        nn.ConvTranspose2d(filters, 1, 3, padding=1),
-        nn.Sigmoid(),
-        nn.Flatten(),
-    )
-    pad = nn.ZeroPad2d((0, 1, 0, 1))
-    if not quantised:
-        encoder = (pad, nn.Conv2d(1, filters, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(16 * filters, 16))
-        return nn.Sequential(*encoder, nn.ReLU(), *decoder)
-    weights = {"weight_quant": Int8WeightPerTensorFixedPoint, "weight_bit_width": 6}
-    return nn.Sequential(
-        qnn.QuantIdentity(act_quant=Uint8ActPerTensorFixedPoint, bit_width=8),
-        pad,
-        qnn.QuantConv2d(1, filters, 3, stride=2, **weights),
-        qnn.QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, bit_width=8),
-        nn.Flatten(),
-        qnn.QuantLinear(16 * filters, 16, True, **weights),
-        qnn.QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, bit_width=9),
-        *decoder,
-    )
-
-
-def plain_speed(data: Samples, filters: int, *, quantised: bool) -> float:
-    """Samples per CPU second of the plain loop."""
-    images = torch.from_numpy(data.inputs).permute(0, 3, 1, 2).contiguous()
-    index = torch.from_numpy(data.output_index)
-    pairs = TensorDataset(images, torch.from_numpy(data.targets))
-    loader = DataLoader(pairs, batch_size=BATCH, shuffle=True)
-    module = plain_module(filters, quantised=quantised)
-    optimiser = torch.optim.Adam(module.parameters())
-    start, seen = process_time(), 0
-    for inputs, targets in loader:
-        optimiser.zero_grad()
-        loss = telescoping(module(inputs)[:, index], targets)
-        loss.backward()
-        optimiser.step()
-        seen += len(inputs)
-        if seen >= STEPS[filters] * BATCH:
-            break
-    return seen / (process_time() - start)
 
 
 def our_speed(data: Samples, filters: int, *, quantised: bool, engine: Engine) -> float:
@@ -106,10 +51,10 @@ def our_speed(data: Samples, filters: int, *, quantised: bool, engine: Engine) -
 def turn(data: Samples, filters: int) -> dict[str, float]:
     """Samples per CPU second of all six, one after the other."""
     return {
-        PLAIN: plain_speed(data, filters, quantised=False),
+        PLAIN: plain_speed(data, baseline(filters, quantised=False), STEPS[filters]),
         "native float": our_speed(data, filters, quantised=False, engine="native"),
         "torch float": our_speed(data, filters, quantised=False, engine="torch"),
-        PLAIN_BREVITAS: plain_speed(data, filters, quantised=True),
+        PLAIN_BREVITAS: plain_speed(data, baseline(filters, quantised=True), STEPS[filters]),
         "native 6 bit": our_speed(data, filters, quantised=True, engine="native"),
         "torch 6 bit": our_speed(data, filters, quantised=True, engine="torch"),
     }
