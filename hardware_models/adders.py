@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Adders", "adders", "digits", "signed_width"]
+__all__ = ["Adders", "adders", "changes", "digits", "signed_width", "toggles"]
 
 IntArray = NDArray[np.int64]
 Digits = NDArray[np.int8]
@@ -107,6 +107,34 @@ def adders(matrix: IntArray, low: IntArray, high: IntArray, arrival: IntArray | 
         terms.append(total.sum(terms[first], terms[second], shift, (1, sign)))
     ends = [_tree(terms, left[:, output], total) for output in range(left.shape[1])]
     return total.adders(len(low), np.array([end.depth if end else 0 for end in ends], np.int64))
+
+
+def changes(graph: Adders, inputs: IntArray) -> float:
+    """Bits of sums and of their carries that change from one frame to the next, on average.
+
+    Parameters
+    ----------
+    graph
+        Of so many inputs.
+    inputs
+        Codes one after another, ``(frames, windows, inputs)``: the graph is there once a window.
+    """
+    values = [inputs[..., place] for place in range(inputs.shape[-1])]
+    total = 0.0
+    for first, second, shift, sign, other, width in graph.sums.tolist():
+        one, two = values[first], values[second] << shift
+        made = sign * one + other * two
+        carries = (one if sign > 0 else ~one) ^ (two if other > 0 else ~two) ^ made
+        added = (1 << width) - (1 << min(shift, width))  # below the shift there is nothing to add
+        total += float(toggles(made, added).sum() + toggles(carries, added).sum())
+        values.append(made)
+    return total
+
+
+def toggles(values: IntArray, mask: int | IntArray) -> NDArray[np.float64]:
+    """Bits under a mask that change from one value to the next along the first axis, on average."""
+    changed = ((values[1:] ^ values[:-1]) & mask).astype(np.uint64)
+    return np.asarray(np.bitwise_count(changed).mean(axis=0, dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ last, and every weight in registers that an address selects. An inference starts
 sources and limits: ``docs/models/asic.md``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
@@ -15,16 +15,21 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError
 from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.network import Network
+from hardware_models.adders import toggles
 from hardware_models.needs import needed
 from hardware_models.technology import Technology, load
 from hardware_models.units import (
     PREDICTS,
+    SWITCHES,
+    Activity,
     copies,
     costs,
     estimate,
     origin,
+    require_frames,
     require_unfolded,
     settled,
+    switched,
     totals,
 )
 
@@ -39,8 +44,16 @@ COMPRESSION: Final = 1.5
 @final
 @dataclass(frozen=True, slots=True)
 class AsicModel:
-    """Area, power, critical path and latency of a fully parallel ASIC whose weights can be reloaded."""
+    """Area, power, critical path and latency of a fully parallel ASIC whose weights can be reloaded.
 
+    Parameters
+    ----------
+    inputs
+        Real inputs in the order in which they come, ``(frames, *input_shape)``, some hundreds: the power of a
+        fitted network is then of what they change with its weights. Without them of random words everywhere.
+    """
+
+    inputs: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     name: ClassVar[str] = "asic"
     needs_weights: ClassVar[bool] = False
     predicts: ClassVar[tuple[str, ...]] = PREDICTS
@@ -71,20 +84,49 @@ class AsicModel:
         """Cost of one network; raise ``UnsupportedLayerError`` for a layer it cannot price."""
         workload = Workload.of([network])
         _require_covered(workload, device)
-        technology = load(device.technology)
-        layers = costs(workload, _amounts(workload, device), technology, device)
+        technology, amounts = load(device.technology), _amounts(workload, device)
+        activity = _activity(network.chip, self.inputs) if network.chip.fitted else None
+        layers = costs(workload, amounts, technology, device, activity)
+        moved = {} if activity is None else totals(switched(amounts, activity))
         return estimate(
             network,
             device,
             model=self.name,
-            basis="widths",
+            basis="widths" if activity is None else "activity",
             names=workload.names,
             layers=layers,
             whole=_whole(layers, workload, device),
-            features=self.features(workload, device),
+            features={**self.features(workload, device), **moved},
             technology=technology,
-            covers=_covers(technology, device),
+            covers=_covers(technology, device, activity),
         )
+
+    def __post_init__(self) -> None:
+        """Reject inputs of which none follows another."""
+        require_frames(self.inputs)
+
+
+def _activity(chip: Network, inputs: NDArray[Any] | None) -> Activity | None:
+    """How much changes in each layer: the geometric mean of its inputs' bits and its sums' bits.
+
+    A product changes with its input, for the weight stands still; sums of many with their own bits.
+    """
+    if inputs is None:
+        return None
+    edges = [
+        2 * float(toggles(codes.astype(np.int64), (1 << fixed.width) - 1).mean()) / fixed.width
+        if fixed
+        else 1.0
+        for (_, codes), fixed in zip(chip.trace(inputs), chip.formats, strict=True)
+    ]
+    at = [
+        index
+        for index, layer in enumerate(chip.layers)
+        if "weight" in layer.weight_shapes(chip.shapes[index])
+    ]
+    behind = [*at[1:], len(chip.layers)]
+    sums = [np.sqrt(edges[index] * edges[index + 1]) for index in at]
+    return Activity(np.array([sums]), np.array([[edges[index] for index in behind]]))
 
 
 def _require_covered(work: Workload, device: Device) -> None:
@@ -189,11 +231,12 @@ def _whole(layers: Costs, work: Workload, device: Device) -> Costs:
     return settled(layers, cycles, path, path, device)
 
 
-def _covers(technology: Technology, device: Device) -> str:
+def _covers(technology: Technology, device: Device, activity: Activity | None) -> str:
     return (
         f"fully parallel datapath with weights in registers, {technology.name} at {technology.supply_v} V, "
         f"redundancy {device.redundancy}: products and their sums, bias, activation, pooling, pipeline and "
-        "weight registers, their load selectors, decoders and voters, leakage. Not: layout, wires and their "
-        "load, clock tree, pads, the interface that loads (I2C), converter and normaliser, glitches. "
+        "weight registers, their load selectors, decoders and voters, leakage. "
+        f"{SWITCHES[activity is not None]} Not: layout, wires and their load, clock tree, pads, the interface "
+        "that loads (I2C), converter and normaliser, glitches. "
         f"{origin(technology)}"
     )

@@ -4,8 +4,8 @@ Of trained weights, or of weights as trained ones are to be expected (``constant
 and limits: ``docs/models/constant.md``.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,19 @@ from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.network import Network
 from hardware_models.constant_logic import ConstantLogic, evenly, exported
 from hardware_models.technology import Technology, load
-from hardware_models.units import PREDICTS, costs, estimate, origin, require_unfolded, settled, totals
+from hardware_models.units import (
+    PREDICTS,
+    SWITCHES,
+    Activity,
+    costs,
+    estimate,
+    origin,
+    require_frames,
+    require_unfolded,
+    settled,
+    switched,
+    totals,
+)
 
 __all__ = ["ConstantModel"]
 
@@ -25,8 +37,16 @@ FloatArray = NDArray[np.float64]
 @final
 @dataclass(frozen=True, slots=True)
 class ConstantModel:
-    """Area, power, critical path and latency of an ASIC with constant weights."""
+    """Area, power, critical path and latency of an ASIC with constant weights.
 
+    Parameters
+    ----------
+    inputs
+        Real inputs in the order in which they come, ``(frames, *input_shape)``, some hundreds: the power of a
+        fitted network is then of what they change. Without them, and before a fit, of random words.
+    """
+
+    inputs: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     name: ClassVar[str] = "constant"
     needs_weights: ClassVar[bool] = True
     predicts: ClassVar[tuple[str, ...]] = PREDICTS
@@ -62,7 +82,7 @@ class ConstantModel:
         _require_covered(workload, device)
         known = bool(chip.fitted)
         logic = (
-            ConstantLogic.counted(workload, device, chip)
+            ConstantLogic.counted(workload, device, chip, self.inputs)
             if known
             else ConstantLogic.expected(workload, device)
         )
@@ -70,14 +90,18 @@ class ConstantModel:
             network,
             device,
             model=self.name,
-            basis="weights" if known else "prior",
+            basis="prior" if not known else "weights" if logic.activity is None else "activity",
             names=workload.names,
             layers=_layers(logic, device),
             whole=_whole(logic, device),
             features=_features(logic, device),
             technology=load(device.technology),
-            covers=_covers(load(device.technology), device, known),
+            covers=_covers(load(device.technology), device, known, logic.activity),
         )
+
+    def __post_init__(self) -> None:
+        """Reject inputs of which none follows another."""
+        require_frames(self.inputs)
 
 
 def _require_covered(work: Workload, device: Device) -> None:
@@ -94,7 +118,7 @@ def _require_covered(work: Workload, device: Device) -> None:
 
 
 def _layers(logic: ConstantLogic, device: Device) -> Costs:
-    return costs(logic.work, logic.amounts, load(device.technology), device)
+    return costs(logic.work, logic.amounts, load(device.technology), device, logic.activity)
 
 
 def _whole(logic: ConstantLogic, device: Device) -> Costs:
@@ -104,7 +128,8 @@ def _whole(logic: ConstantLogic, device: Device) -> Costs:
 
 def _features(logic: ConstantLogic, device: Device) -> Costs:
     path = _path_ns(logic, device, device.pipelined)
-    return {**totals(logic.amounts), "critical_path_ns": path}
+    moved = {} if logic.activity is None else totals(switched(logic.amounts, logic.activity))
+    return {**totals(logic.amounts), **moved, "critical_path_ns": path}
 
 
 def _path_ns(logic: ConstantLogic, device: Device, pipelined: bool) -> FloatArray:
@@ -132,11 +157,12 @@ def _path_ns(logic: ConstantLogic, device: Device, pipelined: bool) -> FloatArra
     return path
 
 
-def _covers(technology: Technology, device: Device, known: bool) -> str:
+def _covers(technology: Technology, device: Device, known: bool, activity: Activity | None) -> str:
     weights = "the network's weights" if known else "weights as trained ones are to be expected (prior)"
     return (
         f"constant weights in adders, {technology.name} at {technology.supply_v} V, redundancy "
         f"{device.redundancy}, from {weights}: shared adders, bias, activation, pooling, pipeline registers "
-        "and their voters, leakage. Not: layout, wires and their load, clock tree, pads, converter and "
+        f"and their voters, leakage. {SWITCHES[activity is not None]} "
+        "Not: layout, wires and their load, clock tree, pads, converter and "
         f"normaliser, glitches. {origin(technology)}"
     )

@@ -18,7 +18,7 @@ from codesign.network import Network
 from hardware_models.counting import ADDITIONS_PER_MAXIMUM, SATURATION_LEVELS, Stage, count
 from hardware_models.needs import needed
 from hardware_models.prior import expected, load_prior
-from hardware_models.units import AMOUNTS, copies
+from hardware_models.units import AMOUNTS, Activity, copies
 
 __all__ = ["ConstantLogic", "evenly", "exported"]
 
@@ -52,6 +52,8 @@ class ConstantLogic:
         added, a bias, as none.
     widest
         Bits of its widest sum, ``(n, m)``.
+    activity
+        How much changes, where inputs are known.
     """
 
     work: Workload
@@ -59,11 +61,14 @@ class ConstantLogic:
     depth: FloatArray
     levels: FloatArray
     widest: FloatArray
+    activity: Activity | None = None
 
     @classmethod
-    def counted(cls, work: Workload, device: Device, chip: Network) -> "ConstantLogic":
-        """Of the known weights of one network, no layer of which is folded."""
-        stages = count(chip)
+    def counted(
+        cls, work: Workload, device: Device, chip: Network, inputs: NDArray[Any] | None = None
+    ) -> "ConstantLogic":
+        """Of the known weights of one network, no layer of which is folded, and perhaps of its inputs."""
+        stages = count(chip, inputs)
         levels = np.diff(np.maximum.accumulate([0, *(stage.levels for stage in stages)])).astype(np.float64)
         clocked = _held(stages, int(levels.sum()), device)
         if stages:
@@ -81,6 +86,7 @@ class ConstantLogic:
             np.array([[stage.depth for stage in stages]], np.float64),
             levels[None],
             np.array([[stage.widest for stage in stages]], np.float64),
+            None if inputs is None else _activity(stages),
         )
 
     @classmethod
@@ -121,6 +127,13 @@ class ConstantLogic:
         there = self.work.present.any(axis=1)
         cycles: FloatArray = np.maximum(stages, 1.0) * there * device.pipelined
         return cycles
+
+
+def _activity(stages: Sequence[Stage]) -> Activity:
+    return Activity(
+        np.array([[stage.changes for stage in stages]], np.float64),
+        np.array([[stage.output_changes for stage in stages]], np.float64),
+    )
 
 
 def exported(levels: FloatArray) -> FloatArray:

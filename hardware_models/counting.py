@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from codesign.errors import UnsupportedLayerError
 from codesign.fixedpoint import MAX_WIDTH, FixedPoint
 from codesign.network import Conv, Dense, Flatten, Layer, MaxPool, Network, ReLU
-from hardware_models.adders import Adders, adders, digits, signed_width
+from hardware_models.adders import Adders, adders, changes, digits, signed_width, toggles
 
 __all__ = ["ADDITIONS_PER_MAXIMUM", "Stage", "count"]
 
@@ -51,7 +51,9 @@ class Stage:
 
     ``depth`` are additions on its longest path. Registers are placed by levels from the chip's input on, of
     which a constant that is added takes none: ``levels`` until all its outputs are there, and ``live[d]``,
-    the bits of its inputs and inside of it that a register after ``d`` of them holds.
+    the bits of its inputs and inside of it that a register after ``d`` of them holds. Where inputs are known,
+    ``changes`` are those of sums and carries in its products from inference to inference, over what they
+    would be of random words, and ``output_changes`` those of its outputs; else 1.
     """
 
     adder_bits: int = 0
@@ -63,6 +65,8 @@ class Stage:
     depth: int = 0
     levels: int = 0
     live: list[int] = field(default_factory=list)
+    changes: float = 1.0
+    output_changes: float = 1.0
 
     def hold(self, made: IntArray, until: IntArray, bits: IntArray) -> None:
         """Values of so many bits that are there after ``made`` levels and last read at level ``until``."""
@@ -78,8 +82,15 @@ class Stage:
         self.live = np.trim_zeros(sum(both, np.zeros(size, np.int64)), "b").tolist()
 
 
-def count(chip: Network) -> list[Stage]:
+def count(chip: Network, inputs: NDArray[Any] | None = None) -> list[Stage]:
     """Amounts of each convolution and dense layer of a fitted chip.
+
+    Parameters
+    ----------
+    chip
+        With weights.
+    inputs
+        Real inputs in the order in which they come, ``(frames, *input_shape)``, to tell what changes.
 
     Raises
     ------
@@ -90,13 +101,15 @@ def count(chip: Network) -> list[Stage]:
     edges = _ranges(chip)
     needed = _needed(chip, edges)
     stages: list[Stage] = []
-    there = np.zeros(edges[0].low.shape, np.int64)  # levels until each value of the edge is there
+    there: IntArray = np.zeros(edges[0].low.shape, np.int64)  # levels until each value of the edge is there
+    values = None if inputs is None else [codes.astype(np.int64) for _, codes in chip.trace(inputs)]
     for index, layer in enumerate(chip.layers):
         before, after, wanted = edges[index], edges[index + 1], needed[index + 1]
         match layer:
             case Conv() | Dense():
                 stages.append(Stage())
-                there = _products(stages[-1], chip, index, before, wanted, there)
+                seen = None if values is None else values[index]
+                there = _products(stages[-1], chip, index, before, wanted, there, seen)
                 _offset(stages[-1], chip, index, before, after, wanted)
             case ReLU() | MaxPool() if not stages:
                 raise UnsupportedLayerError(
@@ -111,6 +124,8 @@ def count(chip: Network) -> list[Stage]:
                 there = there.ravel()
         if stages:
             stages[-1].levels = int(there[wanted].max(initial=0))
+            if values is not None:
+                stages[-1].output_changes = _edge_changes(values[index + 1], after.widths * wanted)
     if stages:
         bits = after.widths * wanted
         stages[-1].output_bits = int(bits.sum())
@@ -274,8 +289,19 @@ def _spread(wanted: Mask, layer: MaxPool, shape: tuple[int, ...]) -> Mask:
     return np.asarray(found)
 
 
+def _edge_changes(codes: IntArray, widths: IntArray) -> float:
+    """Changes of the bits of an edge over those of random words."""
+    return float(2 * toggles(codes, (1 << widths) - 1).sum() / max(widths.sum(), 1))
+
+
 def _products(
-    stage: Stage, chip: Network, index: int, given: Ranges, wanted: Mask, there: IntArray
+    stage: Stage,
+    chip: Network,
+    index: int,
+    given: Ranges,
+    wanted: Mask,
+    there: IntArray,
+    values: IntArray | None,
 ) -> IntArray:
     """Adders of a layer, the graph of each window once, times how often it occurs; levels of its sums."""
     layer, matrix = chip.layers[index], _matrix(chip, index)
@@ -288,6 +314,10 @@ def _products(
         stage.adder_bits += int(times) * graph.bits
         stage.increment_bits += int(times) * graph.carries
         stage.add(int(times) * graph.live)
+    if values is not None:
+        frames = np.stack([_windows(layer, codes).reshape(-1, len(matrix)) for codes in values])
+        changed = [changes(each, frames[:, numbers.ravel() == kind]) for kind, each in enumerate(graphs)]
+        stage.changes = sum(changed) / max(stage.adder_bits + stage.increment_bits, 1)
     start = int(there[given.varies].max(initial=0))
     stage.depth += max(max((graph.depth for graph in graphs), default=0) - start, 0)
     stage.hold(there, _reach(layer, graphs, numbers.ravel(), there.shape), given.widths)
@@ -301,7 +331,10 @@ def _graph(matrix: IntArray, low: IntArray, high: IntArray, there: IntArray, uni
     found = adders(matrix[rows][:, columns], low[rows], high[rows], there[rows])
     reach, arrival = np.zeros(len(matrix), np.int64), np.zeros(len(units), np.int64)
     reach[rows], arrival[columns] = found.reach, found.arrival
-    return replace(found, reach=reach, arrival=arrival)
+    number = np.concatenate([np.flatnonzero(rows), len(matrix) + np.arange(found.count)])
+    sums = found.sums.copy()
+    sums[:, :2] = number[sums[:, :2]]
+    return replace(found, reach=reach, arrival=arrival, sums=sums)
 
 
 def _reach(layer: Layer, graphs: list[Adders], numbers: IntArray, shape: tuple[int, ...]) -> IntArray:

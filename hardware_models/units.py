@@ -1,27 +1,32 @@
 """From amounts of units to area, energy, power: what the ASIC models share."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Target, Workload
-from codesign.hardware.estimate import Basis
+from codesign.hardware.estimate import SWITCHED, Basis
 from codesign.network import Network
 from hardware_models.technology import Technology
 
 __all__ = [
     "AMOUNTS",
     "PREDICTS",
+    "SWITCHES",
+    "Activity",
     "copies",
     "costs",
     "estimate",
     "origin",
+    "require_frames",
     "require_unfolded",
     "settled",
+    "switched",
     "totals",
 ]
 
@@ -48,7 +53,10 @@ AMOUNTS: Final[Mapping[str, str]] = MappingProxyType(
 still: ``stored_bits`` are clocked but keep their data, their voters, selectors and decoders do not switch."""
 
 STILL: Final = frozenset({"stored_bits", "stored_voter_bits", "load_bits", "words"})
-REGISTERS: Final = ("register_bits", "stored_bits")
+SWITCHING: Final = ("adder_bits", "increment_bits", "gate_bits", "maximum_bits", "register_bits")
+
+SWITCHES: Final = ("Power of random words.", "Power of what the given inputs change.")
+"""What an estimate says of its activity: not known, known."""
 
 COUNTED: Final = ("operations", "macs", "parameters", "weight_bits", "bops")
 ADDITIVE: Final = (*COUNTED, "area_um2", "power_mw", "dynamic_mw", "leakage_mw", "energy_nj")
@@ -89,7 +97,47 @@ def copies(device: Device, *redundancies: str) -> int:
     return 3 if device.redundancy in redundancies else 1
 
 
-def costs(work: Workload, amounts: Amounts, technology: Technology, device: Device) -> Costs:
+@dataclass(frozen=True, slots=True, eq=False)
+class Activity:
+    """How much changes from inference to inference, over what changes of random words.
+
+    Parameters
+    ----------
+    sums
+        Bits of the sums of each layer, ``(n, m)``.
+    outputs
+        Bits of its outputs, ``(n, m)``.
+    """
+
+    sums: FloatArray
+    outputs: FloatArray
+
+    def of(self, name: str) -> FloatArray:
+        """Of an amount, ``(n, m)``."""
+        return self.outputs if name in ("gate_bits", "maximum_bits") else self.sums
+
+
+def switched(amounts: Amounts, activity: Activity) -> dict[str, FloatArray]:
+    """Features of dynamic power: amounts by how much of them changes, and what the clock moves."""
+    found = {f"{SWITCHED}{name}": amounts[name] * activity.of(name) for name in SWITCHING}
+    return {**found, f"{SWITCHED}clock_bits": amounts["register_bits"] + amounts["stored_bits"]}
+
+
+def require_frames(inputs: NDArray[Any] | None) -> None:
+    """Raise ``ConfigError`` for inputs of which none follows another."""
+    if inputs is not None and len(inputs) < 2:
+        raise ConfigError(
+            f"what changes is seen from one input to the next: give 2 inputs or more, got {len(inputs)}"
+        )
+
+
+def costs(
+    work: Workload,
+    amounts: Amounts,
+    technology: Technology,
+    device: Device,
+    activity: Activity | None = None,
+) -> Costs:
     """Costs that add up, each ``(n, m)``: those of every layer.
 
     Parameters
@@ -100,6 +148,8 @@ def costs(work: Workload, amounts: Amounts, technology: Technology, device: Devi
         ``AMOUNTS`` of each layer, ``(n, m)``.
     technology, device
         What a unit costs, and the clock: each network has an inference every cycle.
+    activity
+        How much changes; as of random words if not given.
     """
     _require_priced(amounts, technology)
     area = {name: values * getattr(technology, f"{AMOUNTS[name]}_area") for name, values in amounts.items()}
@@ -108,7 +158,7 @@ def costs(work: Workload, amounts: Amounts, technology: Technology, device: Devi
     logic_um2 = area_um2 - registers * technology.register_area
     switched_pj = sum(
         (
-            values * getattr(technology, f"{AMOUNTS[name]}_energy")
+            values * _energy(name, technology, activity)
             for name, values in amounts.items()
             if name not in STILL
         ),
@@ -129,6 +179,15 @@ def costs(work: Workload, amounts: Amounts, technology: Technology, device: Devi
         "leakage_mw": leakage_mw,
         "energy_nj": power_mw / device.clock_mhz,
     }
+
+
+def _energy(name: str, technology: Technology, activity: Activity | None) -> FloatArray | float:
+    """Of a unit an inference, in pJ: a register takes the part of its clock whatever changes."""
+    energy: float = getattr(technology, f"{AMOUNTS[name]}_energy")
+    if activity is None:
+        return energy
+    still = technology.register_clock_energy if name == "register_bits" else 0.0
+    return still + activity.of(name) * max(energy - still, 0.0)
 
 
 def _require_priced(amounts: Amounts, technology: Technology) -> None:

@@ -27,6 +27,7 @@ from codesign.calibration.correction import (
 from codesign.comparison import Pair
 from codesign.errors import ConfigError
 from codesign.hardware import SynthesisReport
+from codesign.hardware.estimate import SWITCHED
 
 __all__ = ["fit_part"]
 
@@ -99,7 +100,8 @@ def _part(pairs: Sequence[Pair], coverage: float, seed: int) -> Part:
             corrections[name] = _scored(Correction(SUM), values[name][1], unseen[name], features, coverage)
             continue
         try:
-            corrections[name], unseen[name] = _fitted(name, features, values[name], coverage, seed)
+            made_of = _made_of(name, features)
+            corrections[name], unseen[name] = _fitted(name, made_of, values[name], coverage, seed)
         except _NoRatioError as error:
             uncorrected[name] = str(error)
     if "power_mw" in corrections and corrections["power_mw"].form != SUM:
@@ -127,6 +129,15 @@ def _features(pairs: Sequence[Pair]) -> dict[str, Array]:
         if not all(math.isfinite(value) and value >= 0 for value in estimate.features.values()):
             raise ConfigError(f"features are amounts of 0 or more; {report.design} has {estimate.features}")
     return {name: np.array([float(estimate.features[name]) for estimate, _ in pairs]) for name in names}
+
+
+def _made_of(name: str, features: Columns) -> dict[str, Array]:
+    """Features that a quantity is corrected on: what switches in dynamic power, and there only that."""
+    switched = {each for each in features if each.startswith(SWITCHED)}
+    if not switched or name == "power_mw":
+        return dict(features)
+    kept = switched if name == "dynamic_mw" else set(features) - switched
+    return {each: values for each, values in features.items() if each in kept}
 
 
 def _values(pairs: Sequence[Pair], name: str) -> Array:

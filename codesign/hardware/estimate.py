@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from codesign.network import Network
 
 __all__ = [
     "COST_UNITS",
+    "SWITCHED",
     "WORK",
     "Basis",
     "Costs",
@@ -22,9 +23,12 @@ __all__ = [
 ]
 
 Costs = Mapping[str, NDArray[np.float64]]
-Basis = Literal["widths", "prior", "weights"]
+Basis = Literal["widths", "prior", "weights", "activity"]
 """What an estimate knows: widths only, and needs no more; a prior for weights that are not known yet; the
-weights themselves."""
+weights themselves; weights and inputs, and so what changes from one inference to the next."""
+SWITCHED: Final = "switched_"
+"""Features of such names are amounts by how much of them changes: dynamic power is made of them, where an
+estimate has them, and nothing else is."""
 
 WORK: Mapping[str, str] = {
     "operations": "",
