@@ -4,7 +4,8 @@
  * Three kernels do the arithmetic. `gather` computes each output pixel from a list of (input pixel, tap):
  * convolutions, transposed convolutions, dense layers (one pixel, one tap), and the gradient with respect to
  * the input of all three, which is the same sum with the lists turned round and the weights transposed.
- * `weight_gradient` sums products over pairs of pixels and over lanes. The rest is done element by element.
+ * `weight_gradient` sums products over pairs of pixels and over lanes, with samples in the lanes, or with
+ * channels in them where these fill them. The rest is done element by element.
  *
  * Rounding is to even, saturation comes first (for whole bounds that is the same), gradients are straight
  * through: for weights everywhere, for activations strictly inside the range. Comparisons let NaN pass, so

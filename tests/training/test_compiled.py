@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from codesign import native
 from codesign.errors import ConfigError, DataError
 from codesign.fixedpoint import FixedPoint
-from codesign.network import ConvTranspose, Network
+from codesign.network import ConvTranspose, Network, ReLU
 from codesign.tasks import Samples
 from codesign.tasks.wafers import FLAT_8X8
 from codesign.training import COMPILED_LOSSES
@@ -185,6 +185,19 @@ def test_a_fit_minimises_the_weighted_loss(engine):
     assert result.best_loss == pytest.approx(alone.curve[0][1], rel=1e-3)
     with pytest.raises(DataError, match=r"the training weights have shape \(2,\), expected \(300,\)"):
         fit(network, replace(data, weights=half[:2]), data, recipe, loss="telescoping", seed=1)
+
+
+def test_an_edge_before_a_rectifier_keeps_what_is_below_zero():
+    network = econt_float.build(econt_float.SPACE.candidate(econt.BASELINE))
+    inputs = np.random.default_rng(2).uniform(0, 2, (37, 8, 8, 1))
+    engine = CompiledNetwork(network, loss="mse", output_index=FLAT_8X8)
+    parameters = engine.parameters(extract(build(network, seed=1), network).weights)
+    rectifiers = [index for index, layer in enumerate(network.layers) if isinstance(layer, ReLU)]
+    for index in rectifiers:
+        before, after = (engine.values(parameters, inputs, layers) for layers in (index, index + 1))
+        assert (before < 0).any()
+        assert np.array_equal(np.maximum(before, 0), after)
+    assert len(rectifiers) > 2
 
 
 def test_a_loss_it_lacks_is_named():
