@@ -236,7 +236,7 @@ def _covers(technology: Technology, device: Device, activity: Activity | None) -
         f"fully parallel datapath with weights in registers, {technology.name} at {technology.supply_v} V, "
         f"redundancy {device.redundancy}: products and their sums, bias, activation, pooling, pipeline and "
         "weight registers, their load selectors, decoders and voters, leakage. "
-        f"{SWITCHES[activity is not None]} Not: layout, wires and their load, clock tree, pads, the interface "
-        "that loads (I2C), converter and normaliser, glitches. "
+        f"{SWITCHES[activity is not None]} Not: layout, wires and their load, clock tree, pads, the "
+        "interface that loads (I2C), converter and normaliser, glitches. "
         f"{origin(technology)}"
     )

@@ -75,12 +75,14 @@ class Remembered:
     """A model that estimates each network once: every drawing prices the same designs again."""
 
     def __init__(self, model: HardwareModel) -> None:
-        self.model, self.known = model, {}
+        self.model = model
+        self.known: dict[tuple[str, Device], HardwareEstimate] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
 
     def estimate(self, network: Network, device: Device) -> HardwareEstimate:
+        """What the model says, from memory where it was asked before."""
         key = network.digest, device
         if key not in self.known:
             self.known[key] = self.model.estimate(network, device)
