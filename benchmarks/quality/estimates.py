@@ -9,8 +9,8 @@ also said over other drawings of twenty, each with a calibration of its own. A s
 `docs/hardware-models.md`.
 """
 
+import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +95,7 @@ def figures(comparison: Comparison) -> dict[str, Any]:
     return {name: {key: value for key, value in row.items() if key != "rows"} for name, row in named.items()}
 
 
-def judged(technology: str, style: str, basis: str) -> list[dict[str, Any]]:
+def judged(technology: str, style: str, basis: str, splits: int) -> list[dict[str, Any]]:
     designs = [each for each in load() if each.style == style]
     known, model = reports(technology), Remembered(model_of(technology, style, basis))
     fitting = [each for each in designs if not each.held_out]
@@ -107,7 +107,7 @@ def judged(technology: str, style: str, basis: str) -> list[dict[str, Any]]:
     fitted = list(pairs(fitting, known, model, technology, basis))
     enough = len(fitted) >= FEWEST_TO_FIT
     corrected = CalibratedModel(model, Calibration.fit(fitted, seed=SEED)) if enough else None
-    covered = coverage(designs, known, model, technology, basis) if enough else {}
+    covered = coverage(designs, known, model, technology, basis, splits) if enough else {}
     rows = []
     for population, chosen in held_out.items():
         for name, each in (("as it is", model), ("calibrated", corrected)):
@@ -141,11 +141,12 @@ def coverage(
     model: HardwareModel,
     technology: str,
     basis: str,
+    splits: int,
 ) -> dict[str, float]:
-    """Share of 90 % intervals that hold, over ``SPLITS`` other drawings of the held-out designs."""
+    """Share of 90 % intervals that hold, over other drawings of the held-out designs."""
     drawn = [list(pairs([each], known, model, technology, basis)) for each in designs if not each.trained]
     shares: dict[str, list[float]] = {}
-    for split in range(SPLITS):
+    for split in range(splits):
         order = np.random.default_rng([SEED, split]).permutation(len(drawn)).tolist()
         calibration = Calibration.fit([pair for i in order[HELD_OUT:] for pair in drawn[i]], seed=SEED)
         corrected = CalibratedModel(model, calibration)
@@ -217,22 +218,25 @@ def _figure(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
-def measured(technology: str) -> list[dict[str, Any]]:
+def measured(technology: str, splits: int) -> list[dict[str, Any]]:
     """Rows of a technology; none where nothing was synthesised."""
-    styles = ("constant", "reloadable")
     return [
         row
-        for style in styles
+        for style in ("constant", "reloadable")
         for basis in bases(technology, style)
-        for row in judged(technology, style, basis)
+        for row in judged(technology, style, basis, splits)
     ]
 
 
 if __name__ == "__main__":
-    chosen = sys.argv[1:] or TECHNOLOGIES
+    parser = argparse.ArgumentParser()
+    parser.add_argument("technologies", nargs="*", default=TECHNOLOGIES)
+    parser.add_argument("--drawings", type=int, default=SPLITS, help="other drawings for the last column")
+    given = parser.parse_args()
+    new = {each: measured(each, given.drawings) for each in given.technologies}
     known = json.loads(FILE.read_text()) if FILE.exists() else []
-    by_technology = {each: [row for row in known if row["technology"] == each] for each in TECHNOLOGIES}
-    by_technology |= {each: measured(each) for each in chosen}
+    old = {each: [row for row in known if row["technology"] == each] for each in TECHNOLOGIES}
+    by_technology = {**old, **new}
     rows = [row for each in TECHNOLOGIES for row in by_technology[each]]
     FILE.write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))
