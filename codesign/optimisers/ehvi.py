@@ -15,15 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from codesign.evaluation import Evaluation, latest
 from codesign.optimisers.hedge import hedged
 from codesign.optimisers.learning import LEAST, Learner, in_full
-from codesign.optimisers.observed import Observations, scored, seen
+from codesign.optimisers.observed import Observations, scored
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.proposing import START, best_row, coordinates, reference_of, start_row
 from codesign.optimisers.surrogates import Scale
+from codesign.optimisers.threads import on_one_thread
 from codesign.pareto import non_dominated
 from codesign.space import Candidate
 
@@ -75,8 +75,9 @@ class EHVI:
         rng: np.random.Generator,
     ) -> Proposal | None:
         """The candidate of the largest expected gain; a spread-out one for the first ``START``."""
-        known = seen(problem, history, pending)
-        told = Observations.of(problem, history)
+        rows = problem.space.encode([*(evaluation.candidate for evaluation in history), *pending])
+        known = {row.tobytes() for row in rows}
+        told = Observations.of(problem, history, rows[: len(history)])
         if len(known) < START or told.count < LEAST:
             pool = problem.draw(POOL, rng, known)
             if not len(pool):
@@ -85,7 +86,7 @@ class EHVI:
             row = start_row(problem, pool, before, known, rng)
             origin = "start" if len(known) < START else f"start: fewer than {LEAST} designs have values"
         else:
-            with threadpool_limits(1):  # threads of so small matrices wait for each other
+            with on_one_thread():  # threads of so small matrices wait for each other
                 found = self._search(problem, history, told, pending, known, rng)
             if found is None:
                 return None
@@ -110,7 +111,9 @@ class EHVI:
         surrogates, chosen = hedged(surrogates)
         designs = told.designs()
         front = in_full(problem, surrogates, designs, scale)
-        corner = reference_of(problem, scored(problem, latest(history)), front, scale)
+        once = len(known) == len(history) + len(pending)
+        ended = scored(problem, history if once else latest(history))
+        corner = reference_of(problem, ended, front, scale)
         best = designs.codes[non_dominated(front)]
         if len(pending):
             waiting = space.encode(pending)

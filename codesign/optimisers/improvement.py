@@ -54,7 +54,8 @@ def _boxes(front: FloatArray, reference: FloatArray) -> tuple[FloatArray, FloatA
     lowers, uppers = [], []
     for index in np.flatnonzero(np.diff(levels) > 0):
         better = front[:index, :-1]
-        better = better[non_dominated(better)] if index else better
+        if index and better.shape[1] > 1:  # of one objective the least is taken anyway
+            better = better[non_dominated(better)]
         low, high = _boxes(better, reference[:-1])
         lowers.append(np.concatenate([low, np.full((len(low), 1), levels[index])], axis=1))
         uppers.append(np.concatenate([high, np.full((len(low), 1), levels[index + 1])], axis=1))

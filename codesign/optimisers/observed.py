@@ -27,14 +27,17 @@ def scored(problem: Problem, history: Iterable[Evaluation]) -> list[Evaluation]:
     return [each for each in history if each.ok and np.isfinite(each.minimised(goals)).all()]
 
 
-def valued(problem: Problem, evaluations: Sequence[Evaluation]) -> tuple[Codes, FloatArray]:
-    """Codes ``(n, d)`` and values ``(n, m)`` of evaluations that ended well.
+def valued(
+    problem: Problem, evaluations: Sequence[Evaluation], codes: Codes | None = None
+) -> tuple[Codes, FloatArray]:
+    """Codes ``(n, d)``, encoded if they are not given, and values ``(n, m)`` of evaluations that ended well.
 
     The columns are the measured objectives, as they were measured, then the known ones, exact; all are signed
     so that less is better.
     """
     goals = problem.measured_objectives
-    codes = problem.space.encode([each.candidate for each in evaluations])
+    if codes is None:
+        codes = problem.space.encode([each.candidate for each in evaluations])
     rows = [each.minimised(goals) for each in evaluations]
     measured = np.array(rows, dtype=np.float64).reshape(len(rows), len(goals))
     exact = problem.known_values(codes) if len(rows) else np.zeros((0, len(problem.known_objectives)))
@@ -61,10 +64,13 @@ class Observations:
     design: NDArray[np.int64]
 
     @classmethod
-    def of(cls, problem: Problem, history: Sequence[Evaluation]) -> "Observations":
-        """Those of a history, in its order."""
+    def of(cls, problem: Problem, history: Sequence[Evaluation], rows: Codes | None = None) -> "Observations":
+        """Those of a history, in its order; ``rows`` are its codes, if they are there already."""
         told = scored(problem, history)
-        codes, values = valued(problem, told)
+        if rows is not None:
+            kept = {id(each) for each in told}
+            rows = rows[[id(each) in kept for each in history]]
+        codes, values = valued(problem, told, rows)
         numbers: dict[bytes, int] = {}
         design = [numbers.setdefault(row.tobytes(), len(numbers)) for row in codes]
         fidelity = np.array([problem.fidelity(each) for each in told], dtype=np.float64)

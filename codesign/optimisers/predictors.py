@@ -12,7 +12,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
-from sklearn.ensemble import RandomForestRegressor
+from sklearn import config_context
+from sklearn.tree import DecisionTreeRegressor
 
 from codesign.optimisers.gaussian import GaussianProcess
 
@@ -63,15 +64,20 @@ def _gaussian_process(inputs: FloatArray, outcomes: FloatArray, seed: int) -> Pr
 
 
 def _random_forest(inputs: FloatArray, outcomes: FloatArray, seed: int) -> Predictor:
-    forests = [
-        RandomForestRegressor(TREES, random_state=seed).fit(inputs, column).estimators_
-        for column in outcomes.T
-    ]
-    shape = (len(forests), TREES)
+    """Trees one by one: scikit-learn's own forest spends more on checks and copies than on growing."""
+    rng, count = np.random.default_rng(seed), len(inputs)
+    rows = inputs.astype(np.float32)
+    trees = []
+    with config_context(skip_parameter_validation=True):
+        for column in np.repeat(outcomes.T, TREES, axis=0):
+            drawn = np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
+            tree = DecisionTreeRegressor(random_state=int(rng.integers(2**31)))
+            trees.append(tree.fit(rows, column[:, None], sample_weight=drawn, check_input=False).tree_)
+    shape = (outcomes.shape[1], TREES)
 
     def predict(queries: FloatArray) -> tuple[FloatArray, FloatArray]:
-        trees = [tree.predict(queries) for forest in forests for tree in forest]
-        found = np.array(trees).reshape(*shape, len(queries))
+        asked = queries.astype(np.float32)
+        found = np.array([tree.predict(asked)[:, 0] for tree in trees]).reshape(*shape, len(queries))
         return found.mean(axis=1).T, found.std(axis=1).T
 
     return predict

@@ -28,13 +28,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from threadpoolctl import threadpool_limits
 
 from codesign.evaluation import Evaluation
 from codesign.optimisers.observed import observed, seen
 from codesign.optimisers.predictors import LEAST, SURROGATES, Predictor, most_accurate
 from codesign.optimisers.problem import Codes, Problem, Proposal
 from codesign.optimisers.surrogates import Scale, reference
+from codesign.optimisers.threads import on_one_thread
 from codesign.pareto import hypervolume, non_dominated
 from codesign.space import Candidate
 
@@ -72,7 +72,7 @@ class Sherlock:
             row, origin = pool[_most_telling(problem, pool, before)], "start"
         else:
             waiting = problem.space.encode(pending)
-            with threadpool_limits(1):  # threads of so small matrices wait for each other
+            with on_one_thread():  # threads of so small matrices wait for each other
                 row, origin = _search(problem, codes, values, waiting, pool, known, rng)
         return Proposal(problem.space.decode(row[None])[0], origin)
 

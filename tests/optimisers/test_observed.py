@@ -56,6 +56,17 @@ def test_every_evaluation_that_ended_well_is_a_row(rows: list[tuple[int, int, fl
     assert [int(found.codes[index, 0]) for index in range(len(well))] == [row[0] for row in well]
 
 
+@given(told)
+def test_codes_that_are_given_are_not_encoded_again(rows: list[tuple[int, int, float, str]]) -> None:
+    history = history_of(rows)
+    codes = SPACE.encode([each.candidate for each in history])
+    found = Observations.of(problem(), history, codes)
+    assert found.begins(Observations.of(problem(), history))
+    assert len(found.codes) == sum(row[3] == "ok" for row in rows)
+    shifted = Observations.of(problem(), history, codes + np.int16(1))
+    np.testing.assert_array_equal(shifted.codes, found.codes + 1)
+
+
 @given(told, st.sampled_from((0, 90)))
 def test_a_design_is_worth_the_mean_of_its_longest_trainings(
     rows: list[tuple[int, int, float, str]], steps: int
