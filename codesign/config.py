@@ -69,6 +69,7 @@ class RecipeConfig(_Strict):
     validation_samples: int | None = Field(default=None, ge=1)
     engine: Literal["torch", "native"] | None = None
     loss: str | None = None
+    initial: Literal["glorot", "scaled"] | None = None
 
     def recipe(self) -> Recipe:
         """The recipe with every value filled in."""

@@ -283,7 +283,8 @@ class Study:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.meta = store.meta()
-        for name, older in (("engine", "torch"), ("loss", None)):  # studies made before a recipe had these
+        before = (("engine", "torch"), ("loss", None), ("initial", "glorot"))
+        for name, older in before:  # of studies made before a recipe had these
             self.meta.get("recipe", {}).setdefault(name, older)
         self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
         self.note = ""

@@ -58,7 +58,7 @@ def search(kind: str, trials: int) -> dict[str, Any]:
         objectives=objectives,
         limits=[f"operations<={TENTH}"] if kind == "fixed" else [],
         data={"wafers": WAFERS, "loss": "emd"},
-        recipe=Recipe.quick(STEPS, batch=64, learning_rate=3e-3, validation_samples=8192),
+        recipe=Recipe.quick(STEPS, batch=64, learning_rate=3e-3, validation_samples=8192, initial="glorot"),
         optimiser="ehvi+asha",
         trials=trials,
         workers=1,

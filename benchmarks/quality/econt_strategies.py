@@ -53,7 +53,7 @@ def searched(strategy: str, seed: int, trials: int) -> dict[str, Any]:
         space="econt-float",
         objectives=[f"emd<={WORST_EMD:g}", f"operations<={MOST}"],
         data={"wafers": WAFERS},
-        recipe=Recipe.quick(STEPS, batch=64, learning_rate=5e-3, validation_samples=4096),
+        recipe=Recipe.quick(STEPS, batch=64, learning_rate=5e-3, validation_samples=4096, initial="glorot"),
         optimiser=strategy,
         trials=started,
         seed=seed,

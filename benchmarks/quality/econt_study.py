@@ -133,7 +133,9 @@ def train(training: Training, seed: int, data: Data) -> Iterator[dict[str, Any]]
     """One training in parts, scored at each mark; the record after each."""
     network = training.network()
     task = data.of(layout_of(network).name) if training.kind in LAYOUTS else data.task
-    recipe = Recipe.quick(STEPS, batch=BATCH, learning_rate=RATE, validation_samples=8192, validate_every=500)
+    recipe = Recipe.quick(
+        STEPS, batch=BATCH, learning_rate=RATE, validation_samples=8192, validate_every=500, initial="glorot"
+    )
     work = Workload.of([network.chip])
     record: dict[str, Any] = {
         "operations": int(work.operations.sum()),
@@ -206,7 +208,9 @@ def without_network(wafers: Wafers) -> dict[str, Any]:
 
 def bit_flips(data: Data) -> dict[str, list[float]]:
     """EMD of the 6-bit c8 S2 with some of the bits of its encoder's weights flipped: share to draws."""
-    recipe = Recipe.quick(STEPS, batch=BATCH, learning_rate=RATE, validation_samples=8192, validate_every=500)
+    recipe = Recipe.quick(
+        STEPS, batch=BATCH, learning_rate=RATE, validation_samples=8192, validate_every=500, initial="glorot"
+    )
     samples = data.task.training, data.task.validation
     network = fit(
         Training("c8 S2", C8_S2, "6 bit").network(), *samples, recipe, loss="telescoping", seed=0

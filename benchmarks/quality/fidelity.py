@@ -2,14 +2,14 @@
 
     python benchmarks/quality/fidelity.py [--seeds 3] [--strategies ehvi,ehvi+asha] [--cache FOLDER]
 
-The study of `examples/demo.toml` without its exports, each strategy with the seeds 0, 1, ...: one trains
-`FULL` designs to the end; the others start more, on rungs a factor of 3 apart from 30 or from 89 steps,
-and train one in three on, as many as a quarter of the steps pays for. A network is worth what it scores
-as it is, however long it was trained. Hypervolumes are of EMD and the logarithm of the area, to the
-budgets as reference point; `at_a_quarter` is that of the first designs that a quarter of the steps pays
-for. With a cache no part of a training is done twice: a training is a function of network, recipe and
-seed, and in parts it is the same as at once. A quarter of an hour of CPU a seed for all; what was
-measured before is kept in `benchmarks/results/fidelity.json`.
+The study of `examples/demo.toml` without its exports and with weights that are not scaled, each strategy
+with the seeds 0, 1, ...: one trains `FULL` designs to the end; the others start more, on rungs a factor of 3
+apart from 30 or from 89 steps, and train one in three on, as many as a quarter of the steps pays for. A
+network is worth what it scores as it is, however long it was trained. Hypervolumes are of EMD and the
+logarithm of the area, to the budgets as reference point; `at_a_quarter` is that of the first designs that a
+quarter of the steps pays for. With a cache no part of a training is done twice: a training is a function of
+network, recipe and seed, and in parts it is the same as at once. A quarter of an hour of CPU a seed for all;
+what was measured before is kept in `benchmarks/results/fidelity.json`.
 """
 
 import argparse
@@ -80,6 +80,7 @@ def study(strategy: str, seed: int, folder: Path) -> Study:
         "export": [],
         "workers": 1,
         "in_flight": 4,
+        "recipe": {**base["recipe"], "initial": "glorot"},
     }
     if rungs:
         base["rungs"] = rungs

@@ -21,7 +21,7 @@ class CompiledRun(Run):
     def __init__(
         self, network: Network, training: Samples, validation: Samples, recipe: Recipe, loss: str, seed: int
     ) -> None:
-        super().__init__(network, recipe, len(training), seed)
+        super().__init__(network, recipe, training, seed)
         self.training, self.validation = _contiguous(training), _contiguous(validation)
         self.engine = CompiledNetwork(network, loss=loss, output_index=training.output_index)
         start = self.engine.parameters(self.start)

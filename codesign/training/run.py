@@ -5,7 +5,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,18 @@ from numpy.typing import NDArray
 
 from codesign.errors import DataError
 from codesign.network import Network
+from codesign.tasks import Samples
 from codesign.training.recipe import Recipe
-from codesign.training.weights import fresh_weights, real_weights
+from codesign.training.weights import fresh_weights, real_weights, scaled_weights
 
 __all__ = ["Checkpoint", "Progress", "Run"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
 Progress = Callable[[int, float], None]
+
+SCALED_ON = 256
+"""Training samples, the first ones, that initial weights are scaled on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,11 +75,15 @@ class Run(ABC):
     So every engine starts a seed from the same weights and sees the same batches.
     """
 
-    def __init__(self, network: Network, recipe: Recipe, samples: int, seed: int) -> None:
-        self.network, self.recipe, self.samples = network, recipe, samples
+    def __init__(self, network: Network, recipe: Recipe, training: Samples, seed: int) -> None:
+        self.network, self.recipe, self.samples = network, recipe, len(training)
         self.generator = np.random.default_rng(seed)
-        fresh = partial(fresh_weights, network, self.generator, recipe.output_bias)
-        self.start = real_weights(network) if network.fitted else fresh()
+        if network.fitted:
+            self.start = real_weights(network)
+        else:
+            self.start = fresh_weights(network, self.generator, recipe.output_bias)
+            if recipe.initial == "scaled":
+                self.start = scaled_weights(network, self.start, training.inputs[:SCALED_ON])
         self.epoch, self.taken = self.generator.bit_generator.state, 0
         self.step = self.seen = self.best_step = 0
         self.until = recipe.steps

@@ -42,7 +42,7 @@ class TorchRun(Run):
         seed: int,
         device: str = "cpu",
     ) -> None:
-        super().__init__(network, recipe, len(training), seed)
+        super().__init__(network, recipe, training, seed)
         self.module, self.criterion = build(network, weights=self.start).to(device), loss_named(loss)
         self.index = torch.from_numpy(np.require(training.output_index, np.int64, "W")).to(device)
         self.inputs, self.targets, self.weights, self.known = _tensors(self.module, training, len(training))

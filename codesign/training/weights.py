@@ -8,9 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.fixedpoint import FixedPoint
-from codesign.network import Network
+from codesign.network import Network, ReLU
 
-__all__ = ["fresh_weights", "real_weights", "rounded_weights"]
+__all__ = ["fresh_weights", "real_weights", "rounded_weights", "scaled_weights"]
+
+FloatArray = NDArray[np.float64]
+
+SCALED_SHARE = 0.9
+"""Quantile of a channel's sums that is scaled to half of what the activation behind it holds."""
+SCALED_MOST = 20.0
+SCALED_ROUNDS = 3
 
 
 def fresh_weights(
@@ -30,6 +37,82 @@ def fresh_weights(
     for last in [name for name in weights if name.endswith(".bias")][-1:]:
         weights[last] = np.full_like(weights[last], output_bias)
     return weights
+
+
+def scaled_weights(
+    network: Network, weights: Mapping[str, NDArray[Any]], inputs: NDArray[Any]
+) -> dict[str, FloatArray]:
+    """Fresh weights of the chip's layers, scaled so that their sums on some inputs fill the activations.
+
+    With weights as they are drawn, small inputs become smaller from layer to layer, until activations of few
+    bits round all of them to 0 and nothing can be learnt. Layer by layer, as in LSUV (Mishkin and Matas, *All
+    you need is a good init*, ICLR 2016) but with quantiles, and by output channel: the value that one input
+    in ten exceeds becomes half of what the activation behind holds, or 1 if that has no format. A channel
+    that is nowhere above 0 changes its sign. Weights stay within their format, and layers behind the chip as
+    they are.
+
+    Parameters
+    ----------
+    network
+        Whose weights they are; it needs none itself.
+    weights
+        Real values, by the names and in the layout of ``Network.weights``.
+    inputs
+        Shape ``(n, *input_shape)``.
+    """
+    scaled = {name: np.array(values, np.float64) for name, values in weights.items()}
+    count = len(network.layers) if network.chip_layers is None else network.chip_layers
+    heavy = [at for at in range(count) if f"{network.layers[at].name}.weight" in scaled]
+    values = np.asarray(inputs, np.float64)
+    for place, at in enumerate(heavy):
+        if place == 0:
+            values = _between(network, scaled, values, 0, at)
+        name = f"{network.layers[at].name}.weight"
+        aim = _half_range(network, at, count)
+        for _ in range(SCALED_ROUNDS):
+            sums = _between(network, scaled, values, at, at + 1)
+            low, high = np.quantile(
+                sums.reshape(-1, sums.shape[-1]), (1 - SCALED_SHARE, SCALED_SHARE), axis=0
+            )
+            scaled[name] = _within(network.layers[at], scaled[name] * _factors(low, high, aim))
+        values = _between(network, scaled, values, at, heavy[place + 1] if place + 1 < len(heavy) else count)
+    return scaled
+
+
+def _between(
+    network: Network, weights: Mapping[str, NDArray[Any]], values: FloatArray, first: int, last: int
+) -> FloatArray:
+    """Real values behind some layers of a network, from those before them."""
+    layers = network.layers[first:last]
+    if not layers:
+        return values
+    part = Network(network.shapes[first], layers, network.formats[first])
+    names = {layer.name for layer in layers}
+    own = {name: array for name, array in weights.items() if name.rsplit(".", 1)[0] in names}
+    return part.with_weights(rounded_weights(part, own)).predict(values)
+
+
+def _half_range(network: Network, at: int, count: int) -> float:
+    """Half of what the next rectifier's format holds; 1 without one."""
+    formats = (layer.output for layer in network.layers[at + 1 : count] if isinstance(layer, ReLU))
+    output = next(formats, None)
+    return 1.0 if output is None else 0.5 * 2.0**output.integer_bits
+
+
+def _factors(low: FloatArray, high: FloatArray, aim: float) -> FloatArray:
+    turned = (high <= 0) & (low < 0)
+    reach = np.where(turned, -low, high)
+    growth = np.where(reach > 0, aim / np.where(reach > 0, reach, 1.0), SCALED_MOST)
+    factors: FloatArray = np.where(turned, -1.0, 1.0) * np.clip(growth, 1 / SCALED_MOST, SCALED_MOST)
+    return factors
+
+
+def _within(layer: Any, weights: FloatArray) -> FloatArray:
+    """As far as the format of a layer's weights goes."""
+    fixed: FixedPoint | None = layer.weight
+    if fixed is None:
+        return weights
+    return np.clip(weights, fixed.minimum * fixed.scale, fixed.maximum * fixed.scale)
 
 
 def real_weights(network: Network) -> dict[str, NDArray[np.float64]]:
