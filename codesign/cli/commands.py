@@ -35,6 +35,8 @@ _GENERATORS = ("T", "C", "P")
 _BACKENDS = ("vivado", "vitis", "catapult", "quartus", "oneapi")
 SLOW_START_STEPS = 6_000
 VECTORS = 10_000
+FRAMES = 1024
+"""Inputs that power is computed from."""
 SLOW_FORMS = {
     "finn": ": FINN and Verilator, about a minute",
     "rtl": ": Verilator, up to a minute",
@@ -500,6 +502,9 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 @click.option(
     "--calibration", type=click.Path(), help="File of `codesign calibrate`.  [default: the study's]"
 )
+@click.option(
+    "--activity", is_flag=True, help="Power from what the study's inputs change in the trained design."
+)
 @_device_options
 @_json_option
 def estimate(
@@ -509,6 +514,7 @@ def estimate(
     input_format: str | None,
     model: str | None,
     calibration: str | None,
+    activity: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -524,12 +530,33 @@ def estimate(
     network, device, own_model = _priced(source, digest, space, input_format)
     if model is not None or calibration is not None:
         own_model = catalogue.hardware_model(model or own_model, calibration)
+    if activity:
+        own_model = _counting(own_model, source, network)
     found = own_model.estimate(network, _device(device, options))
     data = {**found.to_dict(), "effective_bops": effective_bops(network) if network.fitted else None}
     if as_json:
         _print_json(data)
     else:
         print_estimate(found, data["effective_bops"])
+
+
+def _counting(model: "HardwareModel", source: str, network: "Network") -> "HardwareModel":
+    """The model with inputs of the study in a folder."""
+    from codesign.cli.view import waiting
+    from codesign.study import Study
+
+    if not (Path(source).is_dir() and network.chip.fitted):
+        raise ConfigError(f"--activity needs a trained design of a study, with its data; {source} is none")
+    study = Study.read(source)
+    with study.store, waiting("Loading data"):
+        inputs = _inputs(study, FRAMES)
+    seeing = model if inputs is None else _with_inputs(model, inputs)
+    if seeing is model:
+        raise ConfigError(
+            f"--activity: the model {model.name!r} cannot count changes, or its calibration or the study has "
+            "none; leave it out"
+        )
+    return seeing
 
 
 def _priced(
@@ -718,6 +745,19 @@ def _inputs(study: "Study", count: int) -> "NDArray[Any] | None":
 
     task = stored_task(study)
     return None if task is None else _samples(task, count)
+
+
+def _with_inputs(model: "HardwareModel", inputs: "NDArray[Any]") -> "HardwareModel":
+    """The model with inputs to count what changes, if it can and, where calibrated, was fitted so."""
+    from dataclasses import replace
+
+    from codesign.calibration import CalibratedModel
+
+    plain: Any = model
+    if isinstance(model, CalibratedModel):
+        fitted = "activity" in model.calibration.parts
+        return replace(model, model=_with_inputs(model.model, inputs)) if fitted else model
+    return replace(plain, inputs=inputs) if hasattr(plain, "inputs") else model
 
 
 def _samples(task: "Task", count: int) -> "NDArray[Any]":

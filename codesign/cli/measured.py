@@ -10,12 +10,14 @@ import click
 
 from codesign.cli.commands import (
     _DEVICE_OPTIONS,
+    FRAMES,
     _command,
     _device,
     _device_options,
     _inputs,
     _json_option,
     _print_json,
+    _with_inputs,
     cli,
 )
 from codesign.errors import ConfigError
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate", "compare", "synth"]
 
-_FRAMES = 1024
-"""Inputs that power is computed from."""
 _GOALS = "sky130hd, sg13g2, asap7, the path of a Liberty file, xc7, xcup or ecp5"
 
 
@@ -89,7 +89,7 @@ def synth(
             study.store,
             networks,
             goal,
-            inputs=_inputs(study, _FRAMES) if goal.power else None,
+            inputs=_inputs(study, FRAMES) if goal.power else None,
             workers=options["workers"] or default_workers(),
             again=options["again"],
         )
@@ -280,7 +280,8 @@ def _pairs(
 ) -> "tuple[list[Pair], list[str]]":
     """Estimates with the reports of the same designs; what was not read of the folder, and why.
 
-    Of a model that needs weights, on demand also what it estimates before they are known.
+    Where reports state power, it is estimated from what the study's inputs change, if the model can. On
+    demand also what a model estimates without them, and before weights are known.
     """
     from dataclasses import replace
 
@@ -288,6 +289,9 @@ def _pairs(
 
     reports, ignored = _reports(study, options)
     model = _model(study, options)
+    stated = any(report.power_mw is not None for report in reports.values())
+    inputs = _inputs(study, FRAMES) if stated else None
+    seeing = model if inputs is None else _with_inputs(model, inputs)
     pairs: list[Pair] = []
     for digest, report in reports.items():
         device = _device(_device_of(study.device, report) if options["run"] else study.device, options)
@@ -295,7 +299,9 @@ def _pairs(
         if options["interval"] is not None:
             network = fold(network, options["interval"])
         report = replace(report, design=digest)
-        pairs.append((model.estimate(network, device), report))
+        pairs.append((seeing.estimate(network, device), report))
+        if before_training and seeing is not model:
+            pairs.append((model.estimate(network, device), report))
         if before_training and model.needs_weights and device.weights == "constant":
             pairs.append((model.estimate(replace(network, weights={}), device), report))
     return pairs, ignored

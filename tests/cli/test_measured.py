@@ -85,6 +85,47 @@ def test_calibrate_corrects_and_the_next_study_takes_it(
     assert "asic+calibration" in shown.out
 
 
+def test_power_is_compared_and_calibrated_by_what_inputs_change(
+    measured: Path, tmp_path: Path, codesign: Call
+) -> None:
+    """Reports that state power: estimates count changes, and a calibration has both kinds of them."""
+    study = Study.open(measured)
+    with study.store:
+        for each in study.store.syntheses():
+            assert each.report is not None
+            study.store.record_synthesis(replace(each, report=replace(each.report, power_mw=1.0)))
+        digest = study.evaluations[0].candidate.digest
+    data = parsed(codesign("compare", measured, "--synth", RUN, "--json"))
+    assert data["basis"] == ["activity"]
+    power = next(each for each in data["quantities"] if each["name"] == "power_mw")
+    plain = parsed(codesign("estimate", measured, digest, "--json"))
+    counted = parsed(codesign("estimate", measured, digest, "--activity", "--json"))
+    assert (plain["basis"], counted["basis"]) == ("widths", "activity")
+    row = next(each for each in power["rows"] if each["design"] == digest)
+    assert row["predicted"] == pytest.approx(counted["power_mw"])
+    assert row["predicted"] != pytest.approx(plain["power_mw"], rel=1e-3)
+    file = tmp_path / "cal.json"
+    assert codesign("calibrate", measured, "--synth", RUN, "--out", file).code == 0
+    assert json.loads(file.read_text())["parts"].keys() == {"activity", "widths"}
+    corrected = parsed(codesign("estimate", measured, digest, "--activity", "--calibration", file, "--json"))
+    assert (corrected["basis"], corrected["model"]) == ("activity", "asic+calibration")
+    assert "Not calibrated" not in corrected["covers"]
+
+
+def test_activity_needs_a_trained_design_and_a_model_that_counts(
+    copy: Path, digest: str, tmp_path: Path, codesign: Call
+) -> None:
+    (tmp_path / "candidate.json").write_text("{}")
+    alone = codesign("estimate", tmp_path / "candidate.json", "--activity")
+    assert alone.code == 2
+    assert "--activity needs a trained design of a study" in alone.err
+    other = codesign(
+        "estimate", copy, digest, "--activity", "--model", "fpga-unrolled", "--technology", "xc7"
+    )
+    assert other.code == 2
+    assert "the model 'fpga-unrolled' cannot count changes" in other.err
+
+
 def test_a_study_goes_on_only_with_its_calibration(
     measured: Path, tmp_path: Path, small: SimpleNamespace, codesign: Call
 ) -> None:
