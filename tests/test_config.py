@@ -138,6 +138,7 @@ WRONG = {
     "recipe.schedule": '"linear"',
     "recipe.engine": '"jax"',
     "recipe.loss": "1",
+    "recipe.initial": '"zeros"',
     "recipe.output_bias": '"0"',
     "recipe.patience": "0",
     "recipe.validate_every": "2.5",
