@@ -31,7 +31,7 @@ def throughput(axes: Axes, rows: list[dict[str, Any]]) -> None:
     sizes, rates = [each["parameters"] for each in designs], [each["our_rate"] for each in designs]
     axes.scatter(sizes, rates, color=OURS, s=26, label="compiled engine")
     axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel="training, samples per CPU second")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, fontsize=8, loc="center right")
     axes.grid(alpha=0.3)
 
 
