@@ -18,6 +18,7 @@ from codesign.hardware import Device
 from codesign.network import Network
 from codesign.store import Store, Synthesis
 from codesign.synthesis import FAMILIES, Library, find_library, require_tools, synthesise
+from codesign.tools import end_running
 
 __all__ = ["Goal", "synthesise_designs"]
 
@@ -123,9 +124,11 @@ def synthesise_designs(
                 synthesis = future.result()
                 store.record_synthesis(synthesis)
                 yield synthesis
-        finally:
+        except BaseException:
             for future in waiting:
                 future.cancel()
+            end_running()
+            raise
 
 
 def _answers(known: Synthesis, goal: Goal, *, again: bool) -> bool:

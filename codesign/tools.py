@@ -12,7 +12,7 @@ from typing import Final
 
 from codesign.errors import MissingToolError, OutputError, ToolTimeoutError
 
-__all__ = ["Verilator", "require_package", "require_program", "run", "verilator"]
+__all__ = ["Verilator", "end_running", "require_package", "require_program", "run", "verilator"]
 
 _TAIL_LINES: Final = 15
 
@@ -76,6 +76,7 @@ def run(
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+        _running.add(process)
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
@@ -83,13 +84,28 @@ def run(
                 f"{what}: {words[0]} did not end within {timeout:g} s; give it more time"
             ) from error
         finally:
+            _running.discard(process)
             _end(process)
+        if process in _ended:
+            _ended.discard(process)
+            raise KeyboardInterrupt
         stream.seek(0)
         printed = stream.read()
     if code:
         tail = "\n".join(printed.splitlines()[-_TAIL_LINES:])
         raise OutputError(f"{what}: {words[0]} failed ({code}); its last lines:\n{tail}")
     return printed
+
+
+_running: set["subprocess.Popen[bytes]"] = set()
+_ended: set["subprocess.Popen[bytes]"] = set()
+
+
+def end_running() -> None:
+    """Stop every program that ``run`` waits for in another thread; ``KeyboardInterrupt`` is raised there."""
+    for process in tuple(_running):
+        _ended.add(process)
+        _end(process)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -281,7 +281,7 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
     if not as_json and setup.recipe.output_bias == 0 and setup.recipe.steps < SLOW_START_STEPS:
         click.echo(
             f"note: from zero biases a network needs some {SLOW_START_STEPS:,} steps to learn anything but a "
-            f"constant; {setup.recipe.steps:,} steps tell designs apart with --recipe quick",
+            "constant; --recipe quick needs some hundred",
             err=True,
         )
     if not as_json and setup.why_torch:

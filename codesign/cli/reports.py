@@ -65,8 +65,8 @@ def print_repeats(study: Study) -> None:
     pooled = (sum(each.deviation(score) ** 2 for each in rows) / len(rows)) ** 0.5
     screen.print(
         f"Over seeds {score} varies by {pooled:.3g} (pooled standard deviation). The best of many designs is "
-        "partly the luckiest: expect means above the values in the study. The front over seeds takes means "
-        "where there are several and the one value elsewhere.",
+        "partly the luckiest: its mean tends to be worse than its value in the study. The front over seeds "
+        "takes means where there are several and the one value elsewhere.",
         markup=False,
         soft_wrap=True,
     )

@@ -421,8 +421,9 @@ The same test bench in any simulator, in this folder. It reads `vectors/inputs.h
 prints how many frames differ from `vectors/expected.hex`:
 
 ```bash
-verilator --binary --timing -CFLAGS -std=c++20 -Wno-fatal --unroll-count 1 --unroll-stmts 1 \\
-  --top-module codesign_tb -o simulation rtl/*.v tb/codesign_tb.v && obj_dir/simulation
+verilator --binary --timing -MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include -CFLAGS -std=c++20 -Wno-fatal \\
+  --unroll-count 1 --unroll-stmts 1 --top-module codesign_tb -o simulation rtl/*.v tb/codesign_tb.v \\
+  && obj_dir/simulation
 iverilog -g2001 -s codesign_tb -o simulation rtl/*.v tb/codesign_tb.v && vvp simulation
 xrun rtl/*.v tb/codesign_tb.v -top codesign_tb
 vcs -full64 rtl/*.v tb/codesign_tb.v -top codesign_tb -o simulation && ./simulation

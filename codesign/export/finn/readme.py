@@ -87,7 +87,7 @@ flip-flops are left out. Take LUTs and DSPs from a synthesis. The same is in `{R
 ## Here: simulate again
 
 ```
-verilator --binary --timing -CFLAGS -std=c++20 -Wno-fatal \\
+verilator --binary --timing -MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include -CFLAGS -std=c++20 -Wno-fatal \\
   -GIN_WIDTH={chain.source.width} -GOUT_WIDTH={chain.sink.width} --top-module testbench \\
   -f files.f testbench.sv      # in rtl/; Verilator 5.48
 obj_dir/Vtestbench +in=../vectors/stream_in.txt +out=out.txt +words={words} +frame={chain.source.words}
