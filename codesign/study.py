@@ -472,12 +472,14 @@ class Study:
         from codesign.plotting import front_html, png
 
         front, baseline = self.front(), self.baseline
+        repeated = self.repeated
+        rows = [{**row, **_over_seeds(repeated.get(row["digest"]))} for row in front.rows(baseline)]
         contents: dict[str, str | bytes] = {
-            "front.csv": _csv(front.rows(baseline)),
+            "front.csv": _csv(rows),
             "front.json": json.dumps(self.front_dict(), indent=1),
             "front.png": png(self.plot()),
             "front.html": front_html(
-                self.evaluations, front, baseline, self.units, self.references, list(self.repeated.values())
+                self.evaluations, front, baseline, self.units, self.references, list(repeated.values())
             ),
         }
         for name, content in contents.items():
@@ -968,9 +970,15 @@ class _Loop:
 
 
 def _with_repeats(history: Sequence[Evaluation], repeats: Sequence[Evaluation]) -> list[Evaluation]:
-    """What has ended, and behind it the further trainings of these designs."""
-    ended = {evaluation.candidate for evaluation in history}
-    return [*history, *(each for each in repeats if each.candidate in ended)]
+    """What has ended, and behind each design its further trainings.
+
+    There they stay while the history grows, so that what was learnt of its beginning holds, and the newest
+    evaluations are the last.
+    """
+    further: dict[Candidate, list[Evaluation]] = {}
+    for each in repeats:
+        further.setdefault(each.candidate, []).append(each)
+    return [one for each in history for one in (each, *further.pop(each.candidate, ()))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -1130,6 +1138,16 @@ def _flat(evaluation: Evaluation) -> dict[str, Any]:
         "seconds": evaluation.seconds,
         "engine": evaluation.engine,
     }
+
+
+def _over_seeds(design: Repeated | None) -> dict[str, float]:
+    """Columns of a design that was trained with several seeds."""
+    if design is None:
+        return {}
+    names = design.evaluations[0].metrics
+    means = {f"{name}_over_seeds": design.mean(name) for name in names}
+    deviations = {f"{name}_deviation": design.deviation(name) for name in names}
+    return {"seeds": len(design), **means, **deviations}
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,5 +1,6 @@
 """The loop: same seed, same sequence, whatever happens on the way."""
 
+import itertools
 import os
 import re
 import signal
@@ -751,6 +752,8 @@ def test_an_optimiser_learns_from_repeated_trainings_and_resumes_alike(tmp_path:
 
         def propose(self, problem: Any, history: Any, pending: Any, rng: Any) -> Any:
             seen[self.place].append(sum(each.origin == "repeat" for each in history))
+            for before, each in itertools.pairwise(history):  # behind their designs, where they stay
+                assert (each.origin == "repeat") == (each.candidate == before.candidate)
             return load_optimiser("random").propose(problem, history, pending, rng)
 
     for place in seen:
@@ -763,3 +766,29 @@ def test_an_optimiser_learns_from_repeated_trainings_and_resumes_alike(tmp_path:
     # in_flight is 3: the fifth proposal knows the first two designs, and both trainings of each
     assert seen["whole"] == seen["parts"] == [0, 0, 0, 2, 3, 4, 4]
     assert outcome(Study.read(tmp_path / "whole")) == outcome(Study.read(tmp_path / "parts"))
+
+
+def test_what_run_returned_is_repeated_and_what_was_only_opened_needs_its_folder(
+    tmp_path: Path, tiny: ModuleType
+) -> None:
+    study = codesign.run(
+        space=tiny,
+        task=tiny.TinyTask(),
+        objectives=["error", "area_um2"],
+        trials=3,
+        recipe=Recipe.quick(4),
+        optimiser="random",
+        workers=1,
+        out=tmp_path,
+        progress=False,
+    )
+    best = [each.candidate.digest for each in study.front()]
+    assert codesign.repeat(study, seeds=2, progress=False) is study
+    assert sorted(study.repeated) == sorted(best)
+    study.close()
+    opened = Study.open(tmp_path)
+    with pytest.raises(ConfigError, match="was only opened"):
+        codesign.repeat(opened, progress=False)
+    opened.close()
+    with pytest.raises(StoreError, match="was made from Python objects"):
+        codesign.repeat(tmp_path, progress=False)

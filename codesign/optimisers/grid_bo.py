@@ -50,7 +50,8 @@ class GridBO:
         def tile_of(candidate: Candidate) -> Tile:
             return tuple(int(candidate[group.name]) for group in groups)
 
-        known = Counter(map(tile_of, [*(each.candidate for each in history), *pending]))
+        designs = dict.fromkeys([*(each.candidate for each in history), *pending])
+        known = Counter(map(tile_of, designs))
         sizes = [range(each.minimum, each.maximum + 1) for each in groups]
         tiles = list(product(*sizes))
         first = tiles[0] if problem.baseline is None else tile_of(problem.baseline)

@@ -15,6 +15,6 @@ def _controller() -> ThreadpoolController:
 
 
 def on_one_thread() -> AbstractContextManager[object]:
-    """A block in which the libraries loaded by now take one thread each."""
+    """A block in which the libraries that were loaded when this was first called take one thread each."""
     limited: AbstractContextManager[object] = _controller().limit(limits=1)
     return limited

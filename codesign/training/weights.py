@@ -17,7 +17,9 @@ FloatArray = NDArray[np.float64]
 SCALED_SHARE = 0.9
 """Quantile of a channel's sums that is scaled to half of what the activation behind it holds."""
 SCALED_MOST = 20.0
+"""Factor of one round at most."""
 SCALED_ROUNDS = 3
+"""Rounds a layer: formats of weights cut and round what the first asks for."""
 
 
 def fresh_weights(
@@ -63,10 +65,9 @@ def scaled_weights(
     scaled = {name: np.array(values, np.float64) for name, values in weights.items()}
     count = len(network.layers) if network.chip_layers is None else network.chip_layers
     heavy = [at for at in range(count) if f"{network.layers[at].name}.weight" in scaled]
-    values = np.asarray(inputs, np.float64)
-    for place, at in enumerate(heavy):
-        if place == 0:
-            values = _between(network, scaled, values, 0, at)
+    values, done = np.asarray(inputs, np.float64), 0
+    for at in heavy:
+        values, done = _between(network, scaled, values, done, at), at
         name = f"{network.layers[at].name}.weight"
         aim = _half_range(network, at, count)
         for _ in range(SCALED_ROUNDS):
@@ -75,7 +76,6 @@ def scaled_weights(
                 sums.reshape(-1, sums.shape[-1]), (1 - SCALED_SHARE, SCALED_SHARE), axis=0
             )
             scaled[name] = _within(network.layers[at], scaled[name] * _factors(low, high, aim))
-        values = _between(network, scaled, values, at, heavy[place + 1] if place + 1 < len(heavy) else count)
     return scaled
 
 
@@ -100,6 +100,7 @@ def _half_range(network: Network, at: int, count: int) -> float:
 
 
 def _factors(low: FloatArray, high: FloatArray, aim: float) -> FloatArray:
+    """What each channel is multiplied by, from its low and its high quantile."""
     turned = (high <= 0) & (low < 0)
     reach = np.where(turned, -low, high)
     growth = np.where(reach > 0, aim / np.where(reach > 0, reach, 1.0), SCALED_MOST)

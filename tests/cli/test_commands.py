@@ -622,6 +622,10 @@ def test_repeat_trains_the_front_with_further_seeds(copy: Path, digest: str, cod
         {name: value for name, value in row.items() if name != "on_front"} for row in rows
     ]
     assert json.loads(codesign("show", copy, rows[0]["digest"], "--json").out)["repeated"]["seeds"] == [0, 1]
+    table = pd.read_csv(copy / "front.csv").set_index("digest").loc[rows[0]["digest"]]
+    assert table[["seeds", "emd_over_seeds", "emd_deviation"]].tolist() == pytest.approx(
+        [2, emd["mean"], emd["deviation"]]
+    )
 
 
 def test_the_parameters_of_the_generator_are_a_choice(tmp_path: Path, codesign: Call) -> None:
