@@ -295,7 +295,7 @@ def main() -> None:
     data = Data(Path(options.real) if options.real else None)
     results = json.loads(FILE.read_text()) if FILE.is_file() else {}
     results |= {
-        "machine": machine(),
+        "machine": results["machine"] if options.no_training and results else machine(),
         "recipe": {"wafers": WAFERS, "steps": STEPS, "batch": BATCH, "learning_rate": RATE},
     }
     if not options.no_training:
@@ -307,7 +307,8 @@ def main() -> None:
         for r in check(data.task.wafers, "pileup")
         if "study" in r.population
     ]
-    results["without_network"] = {"generated": without_network(data.held)}
+    before = results.get("without_network", {})  # what was scored on real wafers stays without them
+    results["without_network"] = {**before, "generated": without_network(data.held)}
     if data.real is not None:
         results["without_network"]["real"] = without_network(data.real)
     results["bits"] = {str(links): autoencoder_bits(links) for links in (2, 3, 4, 5)}
