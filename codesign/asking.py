@@ -16,7 +16,7 @@ from codesign.network import Network
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
 from codesign.space import Candidate, SearchSpace, SpaceDefinition, Value
-from codesign.study import Setup, Study
+from codesign.study import KNOWN, TOLD, Setup, Study
 from codesign.tasks import Samples
 from codesign.training import Recipe
 
@@ -82,6 +82,7 @@ def create(
     priced: HardwareModel
     if isinstance(space, SearchSpace):
         priced = _KnownCosts(space, dict(known or {}))
+        _require_used(priced.functions, (*objectives, *limits))
         definition = _Bare(space, baseline)
     elif known or baseline is not None:
         raise ConfigError(
@@ -110,6 +111,15 @@ def create(
     return Study.open(folder).with_setup(setup)
 
 
+def _require_used(known: Known, goals: Sequence[str | Objective]) -> None:
+    named = [_objective(goal).name for goal in goals]
+    idle = [name for name in known if name not in named]
+    if idle:
+        raise ConfigError(
+            f"known gives {', '.join(idle)}, which is no objective and no limit; those are {', '.join(named)}"
+        )
+
+
 def _objective(goal: str | Objective) -> Objective:
     return Objective.parse(goal) if isinstance(goal, str) else goal
 
@@ -119,29 +129,29 @@ class Told:
     """A task whose scores somebody tells."""
 
     metrics: Mapping[str, str] = field(default_factory=dict)
-    name: ClassVar[str] = "told"
+    name: ClassVar[str] = TOLD
     loss: ClassVar[str] = "mse"
 
     @property
     def training(self) -> Samples:
         """There are none."""
-        raise ConfigError(TOLD)
+        raise ConfigError(TRAINS_NOTHING)
 
     @property
     def validation(self) -> Samples:
         """There are none."""
-        raise ConfigError(TOLD)
+        raise ConfigError(TRAINS_NOTHING)
 
     def score(self, network: Network) -> dict[str, Summary]:
         """Nothing is scored here."""
-        raise ConfigError(TOLD)
+        raise ConfigError(TRAINS_NOTHING)
 
     def describe(self) -> dict[str, Any]:
         """Nothing beside its metrics."""
         return {}
 
 
-TOLD = "the values of this study are told, it trains nothing; call study.ask(n) and study.tell(...)"
+TRAINS_NOTHING = "the values of this study are told, it trains nothing; call study.ask(n) and study.tell(...)"
 
 
 @dataclass(frozen=True)
@@ -164,7 +174,7 @@ class _KnownCosts:
 
     space: SearchSpace
     functions: Known
-    name: ClassVar[str] = "known"
+    name: ClassVar[str] = KNOWN
     needs_weights: ClassVar[bool] = False
 
     @property

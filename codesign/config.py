@@ -385,7 +385,7 @@ def stored_config(folder: str | Path) -> StudyConfig:
     study = Study.read(folder)
     study.close()
     if not study.meta.get("config"):
-        maker = "create" if study.meta.get("task", {}).get("name") == "told" else "run"
+        maker = "create" if study.told else "run"
         raise StoreError(
             f"{folder} was made from Python objects; go on with codesign.{maker}(..., out={str(folder)!r})"
         )

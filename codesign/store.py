@@ -98,6 +98,12 @@ def _disk_errors(path: Path) -> Iterator[None]:
     """Errors of SQLite, and of rows that do not hold what was written, in words."""
     try:
         yield
+    except sqlite3.ProgrammingError as error:
+        if "closed" not in str(error):
+            raise
+        raise StoreError(
+            f"the study in {path.parent} was closed; Study.read(folder) or Study.open(folder) opens it again"
+        ) from error
     except sqlite3.DatabaseError as error:
         text = str(error)
         if "full" in text or "I/O" in text:

@@ -42,12 +42,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["WARM_START", "Setup", "Study", "Watcher"]
+__all__ = ["KNOWN", "TOLD", "WARM_START", "Setup", "Study", "Watcher"]
 
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05
 REPEAT = "repeat"
 WARM_START = "warm start"
+TOLD, KNOWN = "told", "known"
+"""Task whose values are told, and hardware model of exact functions: of studies that train nothing."""
 OWN_COLUMNS = (
     *("number", "digest", "status", "reason", "origin", "steps", "epochs", "seed", "seconds", "engine"),
     *("effective_bops", "on_front"),
@@ -408,6 +410,11 @@ class Study:
         bound = known[goal.name]
         limit = goal.sign * bound - NEAR * abs(bound)
         return bound, [e for e in self.evaluations if e.ok and goal.sign * e.value(goal.name) >= limit]
+
+    @property
+    def told(self) -> bool:
+        """Whether its values are told, so that there is no training."""
+        return bool(self.meta["task"]["name"] == TOLD)
 
     @property
     def references(self) -> list[Reference]:
@@ -1153,4 +1160,4 @@ def _over_seeds(design: Repeated | None) -> dict[str, float]:
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     import pandas as pd
 
-    return str(pd.DataFrame(rows).to_csv(index=False))
+    return str(pd.DataFrame(rows, dtype=object).to_csv(index=False))  # a count stays whole beside a gap

@@ -156,6 +156,12 @@ def test_a_space_of_networks_has_the_costs_of_its_model(tmp_path: Path, tiny: Mo
         codesign.create(space=tiny, objectives=["error", "size"], known={"size": size}, out=tmp_path)
 
 
+def test_a_known_function_that_nothing_asks_for_is_a_slip(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="known gives size, which is no objective and no limit"):
+        study(tmp_path, objectives=["error", "sise"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_study_that_trains_is_not_told(tmp_path: Path) -> None:
     mine = study(tmp_path)
     mine.close()

@@ -365,6 +365,8 @@ def test_workers_are_the_cores_this_process_may_use(monkeypatch: pytest.MonkeyPa
 class FakeStudy:
     """Stands in for ``Study``: remembers what it was made with and run with."""
 
+    told = False
+
     def __init__(self) -> None:
         self.meta: dict[str, Any] = {}
         self.ran: tuple[Any, ...] = ()

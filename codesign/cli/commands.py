@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codesign.errors import CodesignError, ConfigError, SpaceError
+from codesign.errors import CodesignError, ConfigError, SpaceError, StoreError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -308,9 +308,13 @@ def _stoppable(folder: Path, verb: str = "resume", *arguments: str) -> Iterator[
 
 def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> None:
     """Write the front and the exports, print the table and what one can do next."""
-    from codesign.cli.view import print_front, waiting
+    from codesign.cli.view import print_front, print_status, status_data, waiting
 
     with study.store:
+        if not any(evaluation.ok for evaluation in study.evaluations):
+            if not as_json:
+                print_status(study, status_data(study))
+            raise StoreError(f"{study.folder} has no front: none of its designs was trained to the end")
         with waiting("Drawing the front"):
             files = study.save_front()
         exported = []

@@ -22,7 +22,7 @@ from codesign.objectives import Objective
 from codesign.optimisers.problem import Survey
 from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate
-from codesign.study import WARM_START, Setup, Study
+from codesign.study import KNOWN, WARM_START, Setup, Study
 
 if TYPE_CHECKING:
     from codesign.tasks.data_check import CheckRow
@@ -145,7 +145,7 @@ class View:
         elif not self._quiet:
             recipe, workers = self._setup.recipe, min(self._setup.workers, self._setup.in_flight)
             self._console.print(
-                f"{self._trials} designs, rung {recipe.steps} steps (batch {recipe.batch}, {recipe.schedule} "
+                f"{self._trials} designs, {recipe.steps} steps (batch {recipe.batch}, {recipe.schedule} "
                 f"learning rate from {recipe.learning_rate:g}), {workers} worker{'s' if workers > 1 else ''}",
                 soft_wrap=True,
             )
@@ -211,8 +211,8 @@ class View:
     def _table(self, narrow: bool) -> Table:
         score = _score(self._setup.objectives)
         table = Table(box=None, header_style="bold", pad_edge=False)
-        units = {**COST_UNITS, **self._setup.task.metrics, "rung": "steps"}
-        for name in ("design", "digest", "rung", *_distinct(score, *COLUMNS[:3]), "state"):
+        units = {**COST_UNITS, **self._setup.task.metrics}
+        for name in ("design", "digest", "steps", *_distinct(score, *COLUMNS[:3]), "state"):
             side: Literal["left", "right"] = "left" if name in ("digest", "state") else "right"
             table.add_column(_heading(name, units, narrow=narrow), justify=side)
         best = {evaluation.number for evaluation in self._front}
@@ -253,7 +253,11 @@ def print_front(study: Study) -> None:
         pairs = zip(front.objectives, front.reference, strict=True)
         corner = ", ".join(_valued(goal.name, value, study) for goal, value in pairs)
         hypervolume = _number(front.hypervolume)
-        console.print(f"Hypervolume {hypervolume} to the reference point {corner}.", markup=False)
+        console.print(
+            f"Hypervolume {hypervolume} to the reference point {corner}, a tenth of the range beyond the "
+            "worst design: it moves while a study grows, `codesign insight` traces the volume to one point.",
+            markup=False,
+        )
     if study.repeated:
         console.print(
             "Over seeds: mean ± standard deviation (number of trainings); `codesign repeat` says who stays "
@@ -262,11 +266,7 @@ def print_front(study: Study) -> None:
         )
     _print_constant(console, study)
     _print_without_network(console, study)
-    console.print(
-        f"Costs: {study.meta['model']} on {study.meta['device']['technology']} at "
-        f"{study.meta['device']['clock_mhz']:g} MHz, predicted. Training: {_recipe(study)}.",
-        markup=False,
-    )
+    console.print(f"{_priced(study)} {_trained(study)}", markup=False)
     if baseline is not None and not baseline.ok:
         console.print(
             f"The baseline was not trained ({baseline.status}: {baseline.reason}): no EMD ratio.",
@@ -311,10 +311,16 @@ def _print_without_network(console: Console, study: Study) -> None:
         console.print(f"Without a network, {goal.name}: {listed}.", markup=False)
 
 
+def _costs(study: Study) -> list[str]:
+    """Those of the usual columns that the study knows."""
+    known = {name for evaluation in study.evaluations for name in evaluation.costs}
+    return [name for name in COLUMNS if name in known]
+
+
 def _front_table(study: Study, narrow: bool) -> Table:
     front, baseline, units = study.front(), study.baseline, study.units
     goals = [goal.name for goal in front.objectives]
-    names = _distinct(*(name for name in goals if name not in COST_UNITS), *goals, *COLUMNS)
+    names = _distinct(*(name for name in goals if name not in COST_UNITS), *goals, *_costs(study))
     if narrow:
         names = [name for name in names if name in goals or name != "latency_ns"]
     compared = [name for name in names if name in COMPARED]
@@ -365,12 +371,21 @@ def _cells(row: Mapping[str, Any], names: Sequence[str], compared: Sequence[str]
     return cells + [f"{row[f'{name}_ratio']:.3f}" if f"{name}_ratio" in row else "-" for name in compared]
 
 
-def _recipe(study: Study) -> str:
+def _priced(study: Study) -> str:
+    model, device = study.meta["model"], study.meta["device"]
+    if model == KNOWN:
+        return "Costs: exact functions of a design."
+    return f"Costs: {model} on {device['technology']} at {device['clock_mhz']:g} MHz, predicted."
+
+
+def _trained(study: Study) -> str:
+    if study.told:
+        return "Measured elsewhere, and told."
     recipe = study.meta["recipe"]
     return (
-        f"{recipe['steps']} steps, batch {recipe['batch']}, {recipe['schedule']} learning rate from "
-        f"{recipe['learning_rate']:g}, last bias from {recipe['output_bias']:.3g}, "
-        f"engine {recipe['engine']}"
+        f"Training: {recipe['steps']} steps, batch {recipe['batch']}, {recipe['schedule']} learning rate "
+        f"from {recipe['learning_rate']:g}, last bias from {recipe['output_bias']:.3g}, "
+        f"engine {recipe['engine']}."
     )
 
 
@@ -424,21 +439,24 @@ def print_status(study: Study, data: Mapping[str, Any]) -> None:
                 f"{evaluation.number} {evaluation.candidate.digest} {evaluation.status}: {evaluation.reason}",
                 markup=False,
             )
-    console.print(
-        f"{data['finished']} of {data['planned'] or data['proposed']} designs, {data['steps']:,} steps, "
-        f"{_duration(data['cpu_seconds'])} CPU time in training and scoring"
-        f"{' (' + ', '.join(data['engines']) + ')' if data['engines'] else ''}; "
-        f"{data['optimiser']}, seed {data['seed']}."
-    )
+    done = f"{data['finished']} of {data['planned'] or data['proposed']} designs"
+    if not study.told:
+        done += (
+            f", {data['steps']:,} steps, {_duration(data['cpu_seconds'])} CPU time in training and scoring"
+            f"{' (' + ', '.join(data['engines']) + ')' if data['engines'] else ''}"
+        )
+    console.print(f"{done}; {data['optimiser']}, seed {data['seed']}.")
 
 
 def _status_table(study: Study, best: set[str], narrow: bool) -> Table:
     score = _score(study.objectives)
-    names = _distinct(score, *COLUMNS[:3])
-    units = {**study.units, "rung": "steps", "CPU": "s"}
+    goals = [goal.name for goal in study.objectives] if study.told else []
+    names = _distinct(score, *goals, *(name for name in _costs(study) if name in COLUMNS[:3]))
+    units = {**study.units, "CPU": "s"}
     table = Table(title=f"{escape(str(study.folder))}: {_counts(study)}", title_justify="left")
     origins = [] if narrow else ["from"]
-    for name in ("design", "digest", *origins, "state", "rung", *names, "CPU"):
+    before, behind = ([], []) if study.told else (["steps"], ["CPU"])
+    for name in ("design", "digest", *origins, "state", *before, *names, *behind):
         side: Literal["left", "right"] = "left" if name in ("digest", "from", "state") else "right"
         table.add_column(_heading(name, units, narrow=narrow), justify=side)
     for number, candidate, origin, evaluation in study.store.proposals():
@@ -447,13 +465,14 @@ def _status_table(study: Study, best: set[str], narrow: bool) -> Table:
         if evaluation is None:
             table.add_row(*start, "unfinished")
             continue
-        values = {**evaluation.costs, **({score: evaluation.value(score)} if evaluation.ok else {})}
+        measured = {name: summary.mean for name, summary in evaluation.metrics.items()}
+        values = {**evaluation.costs, **(measured if evaluation.ok else {})}
         table.add_row(
             *start,
             "on the front" if candidate.digest in best else evaluation.status,
-            f"{evaluation.steps:,}",
+            *([] if study.told else [f"{evaluation.steps:,}"]),
             *(_number(values.get(name)) for name in names),
-            f"{evaluation.seconds:.1f}",
+            *([] if study.told else [f"{evaluation.seconds:.1f}"]),
         )
     return table
 
@@ -464,9 +483,7 @@ def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> 
     title = f"[bold]Design {evaluation.number}, {evaluation.candidate.digest}[/]"
     console.print(f"{title}: {evaluation.status} {escape(evaluation.reason)}")
     console.print(
-        f"proposed by {evaluation.origin}; rung {evaluation.steps} steps ({evaluation.epochs:.1f} epochs), "
-        f"seed {evaluation.seed}, {evaluation.seconds:.1f} s CPU"
-        f"{f', engine {evaluation.engine}' if evaluation.engine else ''}"
+        f"proposed by {evaluation.origin}; {'told' if study.told else _training(evaluation)}", markup=False
     )
     table = Table("parameter", "value", title="Candidate", title_justify="left")
     for name, value in evaluation.candidate.values.items():
@@ -479,6 +496,13 @@ def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> 
         console.print(f"Mean ± standard deviation over seeds: {listed}.", markup=False)
     if network:
         console.print(f"Network with weights: {network}", markup=False, soft_wrap=True)
+
+
+def _training(evaluation: Evaluation) -> str:
+    return (
+        f"{evaluation.steps} steps ({evaluation.epochs:.1f} epochs), seed {evaluation.seed}, "
+        f"{evaluation.seconds:.1f} s CPU{f', engine {evaluation.engine}' if evaluation.engine else ''}"
+    )
 
 
 def _values_table(study: Study, evaluation: Evaluation, narrow: bool) -> Table:

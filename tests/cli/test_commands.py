@@ -60,6 +60,19 @@ def commands(
 LEAVES = dict(commands(cli))
 
 
+def test_a_run_that_trains_nothing_to_the_end_fails_and_draws_nothing(tmp_path: Path, codesign: Call) -> None:
+    file = tmp_path / "wild.toml"
+    file.write_text(
+        'trials = 2\nworkers = 1\noptimiser = "random"\nspace = "econt"\ndata = {wafers = 400}\n'
+        'recipe = {kind = "quick", steps = 20, learning_rate = 1e30}\n'
+    )
+    found = codesign("run", file, "--out", tmp_path / "out")
+    assert found.code == 2
+    assert found.out.count("diverged: weights or validation loss") == 2
+    assert "has no front: none of its designs was trained to the end" in found.err
+    assert not list((tmp_path / "out").glob("front.*"))
+
+
 # --- help
 
 
@@ -107,7 +120,7 @@ def test_run_ends_with_the_front_its_files_and_what_to_do_next(made: SimpleNames
 
 def test_run_says_a_line_a_design_where_there_is_no_terminal(made: SimpleNamespace) -> None:
     first, *lines = made.result.err.splitlines()
-    assert first.startswith("4 designs, rung 20 steps")
+    assert first.startswith("4 designs, 20 steps")
     assert first.endswith("1 worker")
     assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
     assert all("emd " in line and "left " in line and "front " in line for line in lines)
@@ -307,10 +320,10 @@ def test_estimate_of_a_design_over_budget(tmp_path: Path, small: SimpleNamespace
     limit = ["--limit", "operations<=3000"]
     folder = tmp_path / "new"
     result = codesign("run", *small.options, *limit, "--trials", 1, "--out", folder)
-    assert result.code == 0
-    assert "infeasible" in result.err
-    assert "No design was trained to the end" in result.out
-    (number,) = [line.split()[3] for line in result.err.splitlines()[1:]]
+    assert result.code == 2
+    assert "infeasible: operations is" in result.err
+    assert "none of its designs was trained to the end" in result.err
+    (number,) = [line.split()[3] for line in result.err.splitlines()[1:-1]]
     data = parsed(codesign("estimate", folder, number, "--json"))
     assert (data["operations"], data["effective_bops"]) == (6544, None)
 
@@ -376,6 +389,32 @@ def test_options_of_the_target_reach_the_bundle(
     assert provenance["device"]["pipelined"] is False
     assert provenance["checks"][0]["vectors"] == 5 + 256
     assert Network.load(out / "network.json").layers[0].folding == Folding(1, 9)
+
+
+def test_an_export_with_other_options_is_not_replaced_unasked(
+    copy: Path, digest: str, codesign: Call
+) -> None:
+    words = ("export", copy, digest, "--to", "onnx")
+    (first,) = parsed(codesign(*words, "--json"))
+    place = Path(first["folder"])
+    written = (place / "provenance.json").read_bytes(), (place / "provenance.json").stat().st_ino
+    again = codesign(*words)
+    assert again.code == 0, again.err
+    assert "It was there already, with the same options; --overwrite writes anew" in again.out
+    other = codesign(*words, "--clock-mhz", 80, "--vectors", 5)
+    assert other.code == 2
+    assert f"{place} holds an earlier export, which differs" in other.err
+    assert "clock_mhz 40.0 there, 80.0 now; other vectors there (656)" in other.err
+    assert "--overwrite" in other.err
+    assert written == ((place / "provenance.json").read_bytes(), (place / "provenance.json").stat().st_ino)
+    (row,) = parsed(codesign(*words, "--clock-mhz", 80, "--overwrite", "--json"))
+    assert (first["written"], row["written"]) == (True, True)
+    assert json.loads((place / "provenance.json").read_text())["device"]["clock_mhz"] == 80
+    front = codesign("export", copy, "--all-front", "--to", "onnx", "--weights", "constant")
+    designs = [each["digest"] for each in parsed(codesign("front", copy, "--json"))["designs"]]
+    assert front.code == (2 if digest in designs else 0)
+    again = codesign("export", copy, "--all-front", "--to", "onnx", "--weights", "constant")
+    assert f"of {len(designs)} were there already" in again.out or len(designs) < 2
 
 
 def test_a_quantised_network_from_elsewhere_is_priced_and_stands_beside_the_front(

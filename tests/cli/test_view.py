@@ -1,22 +1,29 @@
 """The live view, and how numbers and headings are written."""
 
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from codesign.asking import create
 from codesign.cli import view
 from codesign.cli.view import View, status_data
+from codesign.errors import StoreError
 from codesign.evaluation import Evaluation
 from codesign.hardware import Device
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
+from codesign.space import SearchSpace, integer
 from codesign.study import Setup, Study
 from codesign.training import Recipe
 from hardware_models.asic import AsicModel
+
+Call = Callable[..., Any]
 
 
 @pytest.fixture
@@ -102,7 +109,7 @@ def test_a_line_a_design_keeps_reasons_as_they_are(setup: Setup, capsys: pytest.
         watcher.finished(ended(setup, 0, None))
         watcher.finished(ended(setup, 1, 0.25))
     first, second, third = capsys.readouterr().err.splitlines()
-    assert first.startswith("2 designs, rung 4 steps")
+    assert first.startswith("2 designs, 4 steps")
     assert "failed: ValueError: [bold] is no number" in second
     assert "error 0.25" in third
     assert third.endswith("left 0:00")
@@ -113,6 +120,25 @@ def test_a_quiet_view_says_nothing(setup: Setup, capsys: pytest.CaptureFixture[s
         watcher.resumed([])
         watcher.finished(ended(setup, 0, 0.5))
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_study_whose_values_are_told_shows_what_it_has(tmp_path: Path, codesign: Call) -> None:
+    space = SearchSpace("own", (integer("width", 1, 9),))
+    goals = ["error", "size"]
+    study = create(space=space, objectives=goals, known={"size": lambda c: float(c["width"])}, out=tmp_path)
+    for candidate in study.ask(3):
+        study.tell(candidate, {"error": 1 / float(candidate["width"])})
+    digest = study.front().evaluations[0].candidate.digest
+    study.close()
+    for command in (["front"], ["status"], ["show", digest]):
+        found = codesign(command[0], tmp_path, *command[1:])
+        assert found.code == 0, found.err
+        assert "error" in found.out
+        assert "size" in found.out
+        for absent in ("area", "power", "latency", "steps", "CPU", "batch", "MHz"):
+            assert absent not in found.out
+    with pytest.raises(StoreError, match=r"was closed; Study\.read"):
+        study.front()
 
 
 def test_the_status_of_a_study_that_was_interrupted(
