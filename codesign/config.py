@@ -54,11 +54,11 @@ class DeviceConfig(_Strict):
 class RecipeConfig(_Strict):
     """Table ``[recipe]``: how a design is trained; what is left out comes from ``kind``.
 
-    ``study`` is the published recipe, ``quick`` starts the outputs near the data and decays a larger
-    learning rate along a cosine, for budgets of a few thousand steps.
+    ``quick`` starts the outputs near the data, scales fresh weights and decays a larger learning rate along
+    a cosine, for budgets of a few thousand steps; ``study`` is the published recipe.
     """
 
-    kind: Literal["study", "quick"] = "study"
+    kind: Literal["study", "quick"] = "quick"
     steps: int = Field(default=DEFAULT_STEPS, ge=1)
     batch: int | None = Field(default=None, ge=1)
     learning_rate: float | None = Field(default=None, gt=0)
@@ -247,7 +247,7 @@ def run(
     limits: Sequence[str | Objective] = (),
     trials: int = 60,
     steps: int = DEFAULT_STEPS,
-    recipe: Literal["study", "quick"] | Recipe = "study",
+    recipe: Literal["study", "quick"] | Recipe = "quick",
     optimiser: str = "ehvi",
     seed: int = 0,
     data: str | Path | Mapping[str, Any] | None = None,
@@ -277,7 +277,7 @@ def run(
     steps
         Optimiser steps of each training.
     recipe
-        ``study``, ``quick``, or a ``Recipe`` (then ``steps`` is its own).
+        ``quick``, ``study`` (the published one), or a ``Recipe`` (then ``steps`` is its own).
     optimiser
         One of ``codesign.optimisers.OPTIMISERS``; with ``+asha`` behind it designs are trained rung by
         rung.

@@ -283,19 +283,19 @@ def test_names_and_absolute_paths_of_a_study_file_stay(file: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, Recipe(steps=2000)),
+        ({}, Recipe.quick(2000)),
         ({"kind": "study", "steps": 7}, Recipe(steps=7)),
         ({"kind": "quick", "steps": 7}, Recipe.quick(7)),
-        ({"kind": "quick"}, Recipe.quick(2000)),
+        ({"kind": "study"}, Recipe(steps=2000)),
         (
             {"kind": "quick", "steps": 7, "batch": 9, "schedule": "constant", "output_bias": 0.0},
             Recipe.quick(7, batch=9, schedule="constant", output_bias=0.0),
         ),
         ({"kind": "quick", "patience": 3}, Recipe.quick(2000, patience=3)),
-        ({"patience": None, "learning_rate": 0.1}, Recipe(steps=2000, patience=None, learning_rate=0.1)),
+        ({"patience": None, "learning_rate": 0.1}, Recipe.quick(2000, patience=None, learning_rate=0.1)),
         (
             {"validate_every": 5, "validation_samples": 6},
-            Recipe(steps=2000, validate_every=5, validation_samples=6),
+            Recipe.quick(2000, validate_every=5, validation_samples=6),
         ),
     ],
 )

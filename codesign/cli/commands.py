@@ -61,9 +61,11 @@ def main() -> None:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(INTERRUPTED)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
+    except click.ClickException as error:
+        sys.exit(_say_error(_usage(error), error))
     except CodesignError as error:
         sys.exit(_say_error(str(error), error))
     except OSError as error:
@@ -76,6 +78,13 @@ def _say_warning(message: Warning, category: type[Warning], *_: Any, **__: Any) 
     """Warnings of our own; those of libraries are not the user's business."""
     if category.__module__.startswith("codesign"):
         click.echo(f"warning: {message}", err=True)
+
+
+def _usage(error: click.ClickException) -> str:
+    """What was wrong with a command line, in one line."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    command = getattr(error, "ctx", None)
+    return text if command is None else f"{text}; see `{command.command_path} --help`"
 
 
 def _say_error(text: str, error: Exception) -> int:
@@ -163,7 +172,11 @@ def _device_options(command: Any) -> Any:
 @click.option("--task", help="Task.  [default: econt]")
 @click.option("--trials", type=int, help="Designs to evaluate, the baseline among them.  [default: 60]")
 @click.option("--steps", type=int, help="Optimiser steps of each training.  [default: 2000]")
-@click.option("--recipe", type=click.Choice(["study", "quick"]), help="Training recipe.  [default: study]")
+@click.option(
+    "--recipe",
+    type=click.Choice(["quick", "study"]),
+    help="Training recipe: for few steps, or the published one.  [default: quick]",
+)
 @click.option(
     "--engine",
     type=click.Choice(["torch", "native"]),

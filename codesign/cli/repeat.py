@@ -42,6 +42,8 @@ def repeat(folder: str, digests: tuple[str, ...], seeds: int, workers: int | Non
 
     with _stoppable(Path(folder), "repeat", *digests, "--seeds", str(seeds)), _Shown(quiet=as_json) as shown:
         study = train(folder, digests, seeds=seeds, workers=workers, watcher=shown)
+    if not as_json and not shown.trainings:
+        click.echo(f"Nothing to train: these designs have {seeds} seeds already; more with --seeds", err=True)
     with study.store:
         with waiting("Drawing the front"):
             study.save_front()
@@ -59,37 +61,44 @@ def repeat(folder: str, digests: tuple[str, ...], seeds: int, workers: int | Non
 
 
 class _Shown:
-    """A bar over the trainings, on the side; silent where there is no terminal or nothing is to be shown."""
+    """A bar over the trainings, on the side; where there is no terminal, a line each."""
 
     def __init__(self, *, quiet: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         from codesign.cli.view import make_console
 
-        console = make_console(error=True)
+        self._console = console = make_console(error=True)
+        self._lines = not quiet and not console.is_terminal
         columns = (TextColumn("trainings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
         self._task = self._bar.add_task("trainings", total=0)
-        self._total = 0
+        self.trainings = self._ended = 0
 
     def __enter__(self) -> "_Shown":
-        self._bar.start()
+        if not self._bar.disable:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if not self._bar.disable:
+            self._bar.stop()
 
     def resumed(self, evaluations: "Sequence[Evaluation]") -> None:
         """Trainings from before are not counted."""
 
     def started(self, number: int, candidate: "Candidate", costs: Mapping[str, float]) -> None:
         """One more to do."""
-        self._total += 1
-        self._bar.update(self._task, total=self._total)
+        self.trainings += 1
+        self._bar.update(self._task, total=self.trainings)
 
     def finished(self, evaluation: "Evaluation") -> None:
         """One less."""
+        self._ended += 1
         self._bar.advance(self._task)
+        if self._lines:
+            done = f"{self._ended}/{self.trainings} {evaluation.candidate.digest} seed {evaluation.seed}"
+            self._console.print(f"{done} {evaluation.status} {evaluation.reason}".rstrip(), markup=False)
 
     def tick(self) -> None:
         """The bar moves by itself."""

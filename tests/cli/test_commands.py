@@ -653,6 +653,7 @@ def test_repeat_trains_the_front_with_further_seeds(copy: Path, digest: str, cod
     assert emd["mean"] == pytest.approx(sum(emd["values"]) / 2)
     again = codesign("repeat", copy, rows[0]["digest"][:8], "--seeds", 2)
     assert again.code == 0, again.err
+    assert again.err == "Nothing to train: these designs have 2 seeds already; more with --seeds\n"
     assert f"{emd['mean']:.4g}" in again.out
     shown = f"{emd['mean']:.4g} ± {emd['deviation']:.2g} (2)"
     assert shown in codesign("front", copy).out
@@ -665,6 +666,8 @@ def test_repeat_trains_the_front_with_further_seeds(copy: Path, digest: str, cod
     assert table[["seeds", "emd_over_seeds", "emd_deviation"]].tolist() == pytest.approx(
         [2, emd["mean"], emd["deviation"]]
     )
+    more = codesign("repeat", copy, digest, "--seeds", 3)
+    assert more.err == f"1/1 {digest} seed 2 ok\n"
 
 
 def test_the_parameters_of_the_generator_are_a_choice(tmp_path: Path, codesign: Call) -> None:
