@@ -165,7 +165,8 @@ class _Chain:
             raise
         except Exception as error:
             raise OutputError(
-                f"the export at {place} cannot be run ({type(error).__name__}); export it again"
+                f"the export at {place} cannot be run ({type(error).__name__}); export it again with "
+                "--overwrite"
             ) from error
         return self._judged(form, computed, f"run from {place}", fresh)
 
@@ -180,7 +181,7 @@ class _Chain:
             return hop
         vector = int(np.argwhere(gap)[0][0])
         layer = _first_layer(self.network.chip, self.inputs[vector:][:_LOCATE_VECTORS], fresh)
-        advice = "" if layer else "a fresh export is right: export it again"
+        advice = "" if layer else "a fresh export is right: export it again with --overwrite"
         return replace(
             hop,
             status="differs",

@@ -87,7 +87,7 @@ def test_an_earlier_export_is_run_as_it_lies_there(tmp_path: Path) -> None:
     (hop,) = hops("qonnx", exported=place)
     assert hop.status == "differs"
     assert hop.layer is None
-    assert "export it again" in hop.note
+    assert "export it again with --overwrite" in hop.note
     (other,) = hops("qonnx", exported=place, device=Device(clock_mhz=80))
     assert other.status == "equal"
     assert other.note == f"made afresh: the export at {folder} is for clock_mhz=40.0"

@@ -680,6 +680,7 @@ def _device(base: "Device", options: Mapping[str, Any]) -> "Device":
 @click.option(
     "--backend", type=click.Choice(_BACKENDS), multiple=True, help="Tool of an hls4ml project; may repeat."
 )
+@click.option("--overwrite", is_flag=True, help="Replace an earlier export, of whatever options.")
 @_target_options
 @_json_option
 def export(
@@ -693,6 +694,8 @@ def export(
     finn     FINN's graph, folded, as RTL; stitched and run in Verilator
     hls4ml   C++ projects; their simulation compiled and run here
     rtl      Verilog: constant weights by distributed arithmetic, or reloadable ones
+
+    An earlier export with the same options is left as it is; one with other options only goes by --overwrite.
     """
     from codesign.cli.exports import print_exports
     from codesign.study import Study
@@ -718,41 +721,22 @@ def _exports(
     study: "Study", designs: list[str], target: str, options: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """One row a design; a front goes on past a design that the target refuses."""
+    from codesign.cli.exports import export_one, export_row
     from codesign.cli.view import waiting
     from codesign.errors import OutputError, UnsupportedLayerError
 
     with waiting("Loading data"):
         inputs = _inputs(study, options["vectors"])
-    more: dict[str, Any] = {"backends": options["backend"]} if options["backend"] else {}
+    device = _device(study.device, options)
     rows: list[dict[str, Any]] = []
     for digest in designs:
         with waiting(f"Exporting {digest} to {target}"):
             try:
-                path = study.export(
-                    digest,
-                    target,
-                    options["out"],
-                    device=_device(study.device, options),
-                    inputs=inputs,
-                    interval=options["interval"],
-                    **more,
-                )
+                rows.append(export_one(study, digest, target, device, inputs, options))
             except (UnsupportedLayerError, OutputError) as error:
                 if len(designs) == 1:
                     raise
-                rows.append({"digest": digest, "folder": None, "reason": str(error), "checks": []})
-                continue
-        provenance = _read_json(str(path / "provenance.json"))
-        rows.append(
-            {
-                "digest": digest,
-                "folder": str(path),
-                "reason": "",
-                "checks": provenance["checks"],
-                "measured": provenance["measured"],
-                "files": sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()),
-            }
-        )
+                rows.append(export_row(digest, None, reason=str(error)))
     return rows
 
 

@@ -1,18 +1,65 @@
 """What `codesign export` and `codesign verify` show people."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
 from codesign.chain import Hop
 from codesign.cli.view import SHORT_DIGEST, make_console
+from codesign.errors import OutputError
+from codesign.export.bundle import PROVENANCE, other_options, vectors
+from codesign.export.hls4ml.rules import DEFAULT_BACKENDS
+from codesign.hardware import Device
+from codesign.hardware.folding import fold
+from codesign.study import Study
 
-__all__ = ["print_chain", "print_exports"]
+__all__ = ["export_one", "export_row", "print_chain", "print_exports"]
 
 COLOURS = {"equal": "green", "distribution": "cyan", "refused": "yellow", "absent": "yellow"}
+
+
+def export_one(
+    study: Study,
+    digest: str,
+    target: str,
+    device: Device,
+    inputs: NDArray[Any] | None,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Export a design unless it lies there already; raise ``OutputError`` where another export does."""
+    place = Path(options["out"] or study.export_folder(digest, target))
+    more: dict[str, Any] = {}
+    if target == "hls4ml":
+        more["backends"] = list(options["backend"] or DEFAULT_BACKENDS)
+    interval, differing = options["interval"], None
+    if not options["overwrite"]:
+        network = study.network(digest)
+        wanted = network if interval is None else fold(network, interval)
+        differing = other_options(place, target, wanted, device, vectors(wanted, inputs), more)
+    if differing:
+        raise OutputError(
+            f"{place} holds an earlier export, which differs ({'; '.join(differing)}); give another --out, "
+            "or --overwrite to replace it"
+        )
+    if differing is None:
+        study.export(digest, target, place, device=device, inputs=inputs, interval=interval, **more)
+    return export_row(digest, place, written=differing is None)
+
+
+def export_row(digest: str, place: Path | None, *, reason: str = "", written: bool = False) -> dict[str, Any]:
+    """What became of the export of one design, as plain data; ``place`` is None where there is none."""
+    row: dict[str, Any] = {"digest": digest, "folder": place and str(place), "reason": reason}
+    row |= {"written": written, "checks": []}
+    if place is None:
+        return row
+    provenance = json.loads((place / PROVENANCE).read_text(encoding="utf-8"))
+    files = sorted(str(file.relative_to(place)) for file in place.rglob("*") if file.is_file())
+    return {**row, "checks": provenance["checks"], "measured": provenance["measured"], "files": files}
 
 
 def print_exports(rows: Sequence[Mapping[str, Any]], target: str) -> None:
@@ -34,6 +81,10 @@ def print_exports(rows: Sequence[Mapping[str, Any]], target: str) -> None:
     if written:
         place = written[0] if len(written) == 1 else str(Path(written[0]).parents[1] / "DIGEST" / target)
         screen.print(f"{target}: {escape(place)} (README.md says how to go on)", soft_wrap=True)
+    kept = sum(row["folder"] is not None and not row["written"] for row in rows)
+    if kept:
+        which = "It was" if len(rows) == 1 else f"{kept} of {len(rows)} were"
+        screen.print(f"{which} there already, with the same options; --overwrite writes anew.")
 
 
 def _check(check: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -15,8 +15,8 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -31,7 +31,16 @@ from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.hardware import Device, Target
 from codesign.network import Network
 
-__all__ = ["Bundle", "bundle", "fixed_edges", "load_network", "probes", "require_no_redundancy", "vectors"]
+__all__ = [
+    "Bundle",
+    "bundle",
+    "fixed_edges",
+    "load_network",
+    "other_options",
+    "probes",
+    "require_no_redundancy",
+    "vectors",
+]
 
 PROVENANCE: Final = "provenance.json"
 NETWORK: Final = "network.json"
@@ -62,6 +71,8 @@ class Bundle:
         Real values, ``(n, *input_shape)``, that everything is verified on.
     expected
         Codes of the chip for them.
+    options
+        What else the caller chose, by name.
     """
 
     folder: Path
@@ -73,6 +84,7 @@ class Bundle:
     checks: list[dict[str, Any]] = field(default_factory=list)
     measured: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file of the bundle; return its path."""
@@ -125,7 +137,8 @@ def bundle(
 ) -> Iterator[Bundle]:
     """Write an export beside ``folder``; move it there when the block ends without an error.
 
-    An earlier export in ``folder`` is replaced; a folder that holds anything else is refused.
+    An earlier export in ``folder`` is replaced (``other_options`` tells beforehand what that would lose); a
+    folder that holds anything else is refused. Whatever stops it, no file and no folder made for it stays.
 
     Raises
     ------
@@ -138,6 +151,7 @@ def bundle(
         raise NetworkError("the network has no weights yet; fit it or load weights before exporting it")
     place = Path(folder)
     samples = np.asarray(probes(network) if inputs is None else inputs, np.float64)
+    absent = [folder for folder in place.parents if not folder.exists()]
     try:
         _require_replaceable(place, target)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -158,6 +172,69 @@ def bundle(
         raise _unwritable(place, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        _remove_empty(absent)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, as far as they are empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def other_options(
+    folder: str | Path,
+    target: str,
+    network: Network,
+    device: Device,
+    inputs: NDArray[Any],
+    options: Mapping[str, Any] | None = None,
+) -> list[str] | None:
+    """How an export in a folder differs from the one that would be written there now.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    target
+        Name of the form.
+    network, device, inputs, options
+        As the export would get them; ``inputs`` of shape ``(n, *input_shape)``.
+
+    Returns
+    -------
+    differing
+        What differs, in words, empty where nothing does; None where there is no export to the target.
+    """
+    place = Path(folder)
+    try:
+        earlier = json.loads((place / PROVENANCE).read_text(encoding="utf-8"))
+        there = {**asdict(Device(**earlier["device"])), **earlier.get("options", {})}
+        of, held, files = earlier["target"], earlier["network"], list(earlier["files"])
+        codes_there = np.load(place / "vectors" / "inputs.npy")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if of != target:
+        return None
+    now = {**asdict(device), **(options or {})}
+    codes = _input_codes(network, np.asarray(inputs, np.float64))
+    missing = [name for name in files if not (place / name).exists()]
+    return [
+        *(
+            f"{name} {there.get(name)!r} there, {now[name]!r} now"
+            for name in now
+            if there.get(name) != now[name]
+        ),
+        *["another design, weights or folding there"] * (held != network.digest),
+        *[f"other vectors there ({len(codes_there):,})"] * (not _same_rows(codes_there, codes)),
+        *[f"without {', '.join(missing[:3])}"] * bool(missing),
+    ]
+
+
+def _same_rows(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two sets of vectors are one, in whatever order and however often."""
+    one, other = (np.unique(rows.reshape(len(rows), -1), axis=0) for rows in (one, other))
+    return np.array_equal(one, other)
 
 
 def probes(network: Network, count: int = _PROBES) -> FloatArray:
@@ -218,10 +295,8 @@ def load_network(folder: Path) -> Network:
 def _write_vectors(made: Bundle) -> None:
     chip = made.network.chip
     made.write(NETWORK, json.dumps(chip.to_dict()) + "\n")
-    fixed = chip.input_format
-    codes = made.inputs if fixed is None else fixed.quantise(made.inputs)
     (made.folder / "vectors").mkdir()
-    for name, array in (("inputs", codes), ("expected", made.expected)):
+    for name, array in (("inputs", _input_codes(chip, made.inputs)), ("expected", made.expected)):
         compact = (
             array.astype(np.int32)
             if array.dtype == np.int64 and np.abs(array).max(initial=0) < 2**31
@@ -233,6 +308,11 @@ def _write_vectors(made: Bundle) -> None:
         made.write(f"vectors/{name}.txt", "\n".join(lines) + "\n")
 
 
+def _input_codes(network: Network, inputs: FloatArray) -> IntArray | FloatArray:
+    """Inputs as the chip gets them: codes, or real values where its input is float."""
+    return inputs if network.input_format is None else network.input_format.quantise(inputs)
+
+
 def _provenance(made: Bundle, origin: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "codesign_export": _FORMAT,
@@ -241,6 +321,7 @@ def _provenance(made: Bundle, origin: Mapping[str, Any] | None) -> dict[str, Any
         "network": made.network.digest,
         "chip": made.network.chip.digest,
         "device": asdict(made.device),
+        "options": made.options,
         "made_for": Target.of(made.network, made.device).to_dict(),
         "versions": made.versions,
         "checks": made.checks,

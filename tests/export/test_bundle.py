@@ -8,7 +8,7 @@ import pytest
 
 from codesign.errors import ConfigError, DifferenceError, NetworkError, OutputError
 from codesign.export import TARGETS, exporter, qonnx
-from codesign.export.bundle import bundle, load_network, probes
+from codesign.export.bundle import bundle, load_network, other_options, probes, vectors
 from codesign.export.onnx import export
 from codesign.hardware import Device
 from tests.export.designs import DESIGNS
@@ -57,8 +57,32 @@ def test_a_difference_is_named_and_nothing_stays(tmp_path: Path) -> None:
 
 def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        broken(tmp_path / "a" / "out", stop=True)
-    assert not list((tmp_path / "a").iterdir())
+        broken(tmp_path / "a" / "b" / "out", stop=True)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        broken(tmp_path / "a" / "b" / "out", stop=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a"]
+
+
+def test_what_an_export_differs_in_from_one_that_is_there(tmp_path: Path) -> None:
+    inputs = vectors(NETWORK, probes(NETWORK, 40))
+    folder = export(NETWORK, tmp_path / "out", inputs=inputs)
+    assert other_options(folder, "onnx", NETWORK, Device(), inputs) == []
+    assert other_options(folder, "onnx", NETWORK, Device(), np.repeat(inputs, 2, axis=0)) == []
+    other = DESIGNS["dense only"]
+    assert other_options(
+        folder, "onnx", other, Device(clock_mhz=80.0), probes(other, 10), {"backends": ["a"]}
+    ) == [
+        "clock_mhz 40.0 there, 80.0 now",
+        "backends None there, ['a'] now",
+        "another design, weights or folding there",
+        "other vectors there (296)",
+    ]
+    (folder / "README.md").unlink()
+    assert other_options(folder, "onnx", NETWORK, Device(), inputs) == ["without README.md"]
+    assert other_options(folder, "qonnx", NETWORK, Device(), inputs) is None
+    assert other_options(tmp_path, "onnx", NETWORK, Device(), inputs) is None
 
 
 def test_a_folder_of_something_else_is_refused_and_an_earlier_export_replaced(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from codesign.export.bundle import Bundle, bundle, load_network
 from codesign.export.hls4ml.build import INPUT_DATA, OUTPUT_DATA, strategies
 from codesign.export.hls4ml.driver import DRIVER, simulate_project, write_driver
 from codesign.export.hls4ml.readme import TEST_BENCH_VECTORS, compare_script, readme
-from codesign.export.hls4ml.rules import BACKENDS, TARGET, check, known, options
+from codesign.export.hls4ml.rules import BACKENDS, DEFAULT_BACKENDS, TARGET, check, known, options
 from codesign.fixedpoint import IntArray
 from codesign.hardware import Device
 from codesign.network import Network
@@ -48,7 +48,7 @@ def export(
     device: Device | None = None,
     inputs: NDArray[Any] | None = None,
     origin: Mapping[str, Any] | None = None,
-    backends: Sequence[str] = ("vitis",),
+    backends: Sequence[str] = DEFAULT_BACKENDS,
 ) -> Path:
     """Write a project for each back end, each compiled and compared on all of ``inputs``.
 
@@ -87,6 +87,7 @@ def export(
     require_package("hls4ml", "hls4ml")
     with bundle(network, folder, TARGET, device, inputs, origin) as made:
         made.used("hls4ml")
+        made.options["backends"] = names
         chip = network.chip
         assert chip.input_format is not None
         _write_projects(made, chip, names)

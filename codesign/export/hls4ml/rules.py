@@ -22,9 +22,10 @@ from codesign.export.hls4ml.build import PROJECT, is_resource, legal_reuse_facto
 from codesign.hardware import Device
 from codesign.network import Conv, Dense, Flatten, Layer, MaxPool, Network, ReLU, Reshape, Upsample
 
-__all__ = ["BACKENDS", "TARGET", "Backend", "check", "is_asic", "known", "options"]
+__all__ = ["BACKENDS", "DEFAULT_BACKENDS", "TARGET", "Backend", "check", "is_asic", "known", "options"]
 
 TARGET: Final = "hls4ml"
+DEFAULT_BACKENDS: Final = ("vitis",)
 _VIVADO_UNROLL: Final = 4096
 _ONEAPI_SMALL: Final = 2048
 
@@ -111,7 +112,7 @@ BACKENDS: Final[Mapping[str, Backend]] = {
 """By the names of the command line."""
 
 
-def check(network: Network, device: Device, *, backends: Sequence[str] = ("vitis",)) -> None:
+def check(network: Network, device: Device, *, backends: Sequence[str] = DEFAULT_BACKENDS) -> None:
     """Raise ``UnsupportedLayerError`` for what a back end cannot compute exactly or in the asked folding.
 
     Parameters
