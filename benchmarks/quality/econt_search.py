@@ -13,7 +13,8 @@ design that is over a budget (told with its values, which break the peer's const
 before (told again), and one that the decoder cannot undo (pruned, or abandoned). Optuna's samplers are asked
 with a define-by-run function, conditions and all, by `codesign.adapters`. Ax (its default strategy, `fast`)
 has the parameters flattened, objectives and budgets in logarithms; what does not exist in a design is
-dropped. For both the area is one more objective to learn: neither can be told that it is known.
+dropped. For both the area is one more objective to learn: neither can be told that it is known. A seed whose
+proposals have taken 15 CPU minutes ends there, and is compared at the trials that it came to.
 
 What was measured before is kept in `benchmarks/results/econt-search.json`, which is written after every seed.
 
@@ -59,6 +60,8 @@ OURS = ("ehvi", "qnehvi", "nsga2", "sherlock", "random")
 PEERS = {"optuna-tpe": "optuna", "optuna-nsga2": "optuna", "ax": "ax-platform"}
 TRIALS, RANDOM_TRIALS = 60, 200
 ASKED_MOST = 40
+CPU_MOST_S = 900.0
+"""What a seed may spend on proposals; compared is at as many trials as both came to."""
 
 Measure = Callable[[Candidate], dict[str, float]]
 Asked = Iterator[tuple[Candidate, float]]
@@ -224,6 +227,8 @@ def searched(name: str, search: Problem, emulator: Emulator, trials: int, seed: 
     free, seconds = 0, 0.0
     for candidate, spent in asked(name, search, emulator.measure, seed):
         seconds += spent
+        if seconds > CPU_MOST_S:
+            break
         if candidate in taken or search.over_budget(candidate):
             free += 1
             if free > ASKED_MOST * trials:
@@ -235,14 +240,14 @@ def searched(name: str, search: Problem, emulator: Emulator, trials: int, seed: 
         volumes.append(round(hypervolume(np.array(points), corner), 5))
         if len(volumes) == trials:
             break
-    return {"volumes": volumes, "free": free, "cpu_s_per_trial": seconds / (trials - 1)}
+    return {"volumes": volumes, "free": free, "cpu_s_per_trial": seconds / max(len(volumes) - 1, 1)}
 
 
 def summary(methods: dict[str, Any]) -> dict[str, Any]:
     """Trials to what random search reaches at its end, and seeds in which ``ehvi`` is ahead at the end."""
 
-    def at_end(name: str) -> dict[int, float]:
-        return {run["seed"]: run["volumes"][TRIALS - 1] for run in methods[name]["runs"]}
+    def traces(name: str) -> dict[int, list[float]]:
+        return {run["seed"]: run["volumes"][:TRIALS] for run in methods[name]["runs"]}
 
     found: dict[str, Any] = {"trials_to_random_200": {}, "ehvi_ahead": {}}
     runs = {name: method["runs"] for name, method in methods.items()}
@@ -254,21 +259,23 @@ def summary(methods: dict[str, Any]) -> dict[str, Any]:
                 next((i + 1 for i, v in enumerate(run["volumes"]) if v >= bar), None) for run in own
             ]
     if "ehvi" in runs:
-        mine = at_end("ehvi")
+        mine = traces("ehvi")
         for name in runs.keys() - {"ehvi"}:
-            theirs = at_end(name)
+            theirs = traces(name)
             both = sorted(mine.keys() & theirs.keys())
-            found["ehvi_ahead"][name] = f"{sum(mine[s] > theirs[s] for s in both)} of {len(both)}"
+            ahead = sum(mine[s][len(theirs[s]) - 1] > theirs[s][-1] for s in both)
+            found["ehvi_ahead"][name] = f"{ahead} of {len(both)}"
     return found
 
 
 def show(results: dict[str, Any]) -> None:
     over = results["summary"]
     for name, method in results["methods"].items():
-        ends = [run["volumes"][TRIALS - 1] for run in method["runs"]]
+        ends = [run["volumes"][:TRIALS][-1] for run in method["runs"]]
+        trials = min(len(run["volumes"][:TRIALS]) for run in method["runs"])
         reached = [np.inf if n is None else n for n in over["trials_to_random_200"].get(name, [])]
         print(
-            f"{name:13} hypervolume at {TRIALS}: median {np.median(ends):.3f}, least {min(ends):.3f}; trials "
+            f"{name:13} hypervolume at {trials}: median {np.median(ends):.3f}, least {min(ends):.3f}; trials "
             f"to random's {RANDOM_TRIALS}: median {np.median(reached) if reached else np.nan:g}, "
             f"most {max(reached, default=np.nan):g}; ehvi ahead: {over['ehvi_ahead'].get(name, '-')}; "
             f"{np.median([run['cpu_s_per_trial'] for run in method['runs']]):.3f} s a trial"
@@ -300,7 +307,7 @@ def main() -> None:
             print(
                 name,
                 seed,
-                runs[-1]["volumes"][TRIALS - 1],
+                *(len(runs[-1]["volumes"]), runs[-1]["volumes"][:TRIALS][-1]),
                 f"{runs[-1]['cpu_s_per_trial']:.3f} s",
                 flush=True,
             )
