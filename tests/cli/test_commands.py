@@ -417,32 +417,6 @@ def test_an_export_with_other_options_is_not_replaced_unasked(
     assert f"of {len(designs)} were there already" in again.out or len(designs) < 2
 
 
-def test_an_export_with_other_options_is_not_replaced_unasked(
-    copy: Path, digest: str, codesign: Call
-) -> None:
-    words = ("export", copy, digest, "--to", "onnx")
-    (first,) = parsed(codesign(*words, "--json"))
-    place = Path(first["folder"])
-    written = (place / "provenance.json").read_bytes(), (place / "provenance.json").stat().st_ino
-    again = codesign(*words)
-    assert again.code == 0, again.err
-    assert "It was there already, with the same options; --overwrite writes anew" in again.out
-    other = codesign(*words, "--clock-mhz", 80, "--vectors", 5)
-    assert other.code == 2
-    assert f"{place} holds an earlier export, which differs" in other.err
-    assert "clock_mhz 40.0 there, 80.0 now; other vectors there (656)" in other.err
-    assert "--overwrite" in other.err
-    assert written == ((place / "provenance.json").read_bytes(), (place / "provenance.json").stat().st_ino)
-    (row,) = parsed(codesign(*words, "--clock-mhz", 80, "--overwrite", "--json"))
-    assert (first["written"], row["written"]) == (True, True)
-    assert json.loads((place / "provenance.json").read_text())["device"]["clock_mhz"] == 80
-    front = codesign("export", copy, "--all-front", "--to", "onnx", "--weights", "constant")
-    designs = [each["digest"] for each in parsed(codesign("front", copy, "--json"))["designs"]]
-    assert front.code == (2 if digest in designs else 0)
-    again = codesign("export", copy, "--all-front", "--to", "onnx", "--weights", "constant")
-    assert f"of {len(designs)} were there already" in again.out or len(designs) < 2
-
-
 def test_a_quantised_network_from_elsewhere_is_priced_and_stands_beside_the_front(
     copy: Path, digest: str, codesign: Call
 ) -> None:
