@@ -88,17 +88,22 @@ def _mark(axes: "Axes", references: Sequence[Reference], cost: str, score: str) 
     for each in _placed(references, cost, score):
         point = each.values[cost], each.values[score]
         axes.scatter(*point, marker="D", s=40, color=REFERENCE, zorder=4)
-        right = axes.transAxes.inverted().transform(axes.transData.transform(point))[0] > MIDDLE
-        axes.annotate(
-            each.name,
-            point,
-            (-7 if right else 7, -9),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            fontsize=8,
-            color=REFERENCE,
-            parse_math=False,
-        )
+        _name(axes, each.name, point)
+
+
+def _name(axes: "Axes", text: str, point: tuple[float, float]) -> None:
+    """A name below a point, on the side with more room; the numbers of the front stand above theirs."""
+    right = axes.transAxes.inverted().transform(axes.transData.transform(point))[0] > MIDDLE
+    axes.annotate(
+        text,
+        point,
+        (-7 if right else 7, -9),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        fontsize=8,
+        color=REFERENCE,
+        parse_math=False,
+    )
 
 
 def _placed(references: Sequence[Reference], cost: str, score: str) -> list[Reference]:
@@ -139,14 +144,12 @@ def _panel(
                 color=FRONT,
             )
     if baseline is not None and baseline.ok:
-        x, y = _points([baseline], cost, score)
-        axes.scatter(x, y, marker="*", s=170, color=REFERENCE, zorder=4)
-        axes.annotate(
-            "baseline", (x[0], y[0]), (7, 7), textcoords="offset points", fontsize=9, color=REFERENCE
-        )
+        axes.scatter(*_points([baseline], cost, score), marker="*", s=170, color=REFERENCE, zorder=4)
     axes.set(xlabel=_label(cost, units), ylabel=_label(score, units))
     if _wide(trained, cost):
         axes.set_xscale("log")
+    if baseline is not None and baseline.ok:
+        _name(axes, "baseline", (baseline.value(cost), baseline.value(score)))
     axes.set_title(f"{len(trained)} designs trained, {len(front)} on the front (red, numbered)", fontsize=9)
     axes.grid(alpha=0.25)
 
