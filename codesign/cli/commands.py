@@ -321,6 +321,7 @@ def _stoppable(folder: Path, verb: str = "resume", *arguments: str) -> Iterator[
 
 def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> None:
     """Write the front and the exports, print the table and what one can do next."""
+    from codesign.cli.exports import export_one
     from codesign.cli.view import print_front, print_status, status_data, waiting
 
     with study.store:
@@ -331,11 +332,14 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
         with waiting("Drawing the front"):
             files = study.save_front()
         exported = []
+        inputs = _samples(task, VECTORS)
         for target in export:
             for evaluation in study.front():
-                with waiting(f"Exporting {evaluation.candidate.digest} to {target}"):
-                    inputs = _samples(task, VECTORS)
-                    exported.append(study.export(evaluation.candidate.digest, target, inputs=inputs))
+                digest = evaluation.candidate.digest
+                with waiting(f"Exporting {digest} to {target}"):
+                    exported.append(export_one(study, digest, target, study.device, inputs, {"keep": True}))
+        for kept in filter(None, (row["reason"] for row in exported)):
+            click.echo(f"note: not exported: {kept}", err=True)
         if as_json:
             _print_json({"folder": str(study.folder), **study.front_dict()})
             return
@@ -346,7 +350,7 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
         if exported:
             click.echo(
                 f"Exported: {len(study.front())} designs to {', '.join(export)}, in "
-                f"{exported[0].parent.parent}/DIGEST"
+                f"{Path(exported[0]['folder']).parent.parent}/DIGEST"
             )
         folder, trials = study.folder, str(len(study.evaluations) + 20)
         click.echo(f"Look again: {_command('front', folder)}")

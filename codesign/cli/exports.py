@@ -31,21 +31,27 @@ def export_one(
     inputs: NDArray[Any] | None,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Export a design unless it lies there already; raise ``OutputError`` where another export does."""
-    place = Path(options["out"] or study.export_folder(digest, target))
+    """Export a design unless it lies there already.
+
+    Where another export lies, ``OutputError`` is raised, or with the option ``keep`` that one is left.
+    """
+    place = Path(options.get("out") or study.export_folder(digest, target))
     more: dict[str, Any] = {}
     if target == "hls4ml":
-        more["backends"] = list(options["backend"] or DEFAULT_BACKENDS)
-    interval, differing = options["interval"], None
-    if not options["overwrite"]:
+        more["backends"] = list(options.get("backend") or DEFAULT_BACKENDS)
+    interval, differing = options.get("interval"), None
+    if not options.get("overwrite"):
         network = study.network(digest)
         wanted = network if interval is None else fold(network, interval)
         differing = other_options(place, target, wanted, device, vectors(wanted, inputs), more)
     if differing:
-        raise OutputError(
-            f"{place} holds an earlier export, which differs ({'; '.join(differing)}); give another --out, "
-            "or --overwrite to replace it"
+        said = (
+            f"{place} holds an earlier export, which differs ({'; '.join(differing)}); `codesign export` "
+            "writes it to another --out, or replaces it with --overwrite"
         )
+        if not options.get("keep"):
+            raise OutputError(said)
+        return export_row(digest, place, reason=said)
     if differing is None:
         study.export(digest, target, place, device=device, inputs=inputs, interval=interval, **more)
     return export_row(digest, place, written=differing is None)

@@ -417,6 +417,25 @@ def test_an_export_with_other_options_is_not_replaced_unasked(
     assert f"of {len(designs)} were there already" in again.out or len(designs) < 2
 
 
+def test_a_study_that_goes_on_leaves_an_export_of_ones_own(
+    tmp_path: Path, small: SimpleNamespace, codesign: Call
+) -> None:
+    folder = tmp_path / "study"
+    ran = codesign("run", *small.options, *small.limit, "--trials", 1, "--export", "onnx", "--out", folder)
+    assert ran.code == 0, ran.err
+    (place,) = folder.glob("export/*/onnx")
+    before = (place / "provenance.json").stat().st_ino
+    again = codesign("resume", folder)
+    assert (again.code, "not exported" in again.err) == (0, False)
+    assert (place / "provenance.json").stat().st_ino == before
+    digest = place.parent.name
+    assert codesign("export", folder, digest, "--to", "onnx", "--clock-mhz", 80, "--overwrite").code == 0
+    again = codesign("resume", folder)
+    assert again.code == 0, again.err
+    assert f"note: not exported: {place} holds an earlier export, which differs (clock_mhz 80.0" in again.err
+    assert json.loads((place / "provenance.json").read_text())["device"]["clock_mhz"] == 80
+
+
 def test_a_quantised_network_from_elsewhere_is_priced_and_stands_beside_the_front(
     copy: Path, digest: str, codesign: Call
 ) -> None:
