@@ -885,7 +885,7 @@ def data_check(
 )
 @_parameters_option
 def data_generate(out: str, wafers: int, seed: int, population: Any, parameters: str) -> None:
-    """Write generated wafers as a trigger-cell CSV."""
+    """Write generated wafers as a trigger-cell CSV; a file that is there is not overwritten."""
     import gzip
 
     import pandas as pd
@@ -894,6 +894,10 @@ def data_generate(out: str, wafers: int, seed: int, population: Any, parameters:
     from codesign.files import write_file
     from codesign.tasks import econt
 
+    if Path(out).exists():
+        raise ConfigError(f"--out {out} is there already; name another file, or remove it first")
+    if not Path(out).parent.exists():
+        click.echo(f"note: {Path(out).parent} is no folder yet; it is made", err=True)
     with waiting(f"Generating {wafers:,} wafers"):
         made = econt.generate(wafers, seed=seed, population=population, parameters=parameters)
         frame = pd.DataFrame(made.calq, columns=[f"CALQ_{index}" for index in range(made.calq.shape[1])])

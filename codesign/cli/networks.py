@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codesign.cli.commands import _json_option, _print_json, _read_json, cli
+from codesign.cli.commands import _json_option, _parameters_option, _print_json, _read_json, cli
 from codesign.errors import ConfigError, SpaceError
 
 if TYPE_CHECKING:
@@ -112,8 +112,17 @@ def _candidate(definition: "SpaceDefinition", space: str, given: str | None) -> 
 )
 @click.option("--wafers", type=int, default=20_000, show_default=True, help="How many to generate.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the generator.")
+@_parameters_option
 @_json_option
-def score(network_file: str, data: str | None, rows: str, wafers: int, seed: int, as_json: bool) -> None:
+def score(
+    network_file: str,
+    data: str | None,
+    rows: str,
+    wafers: int,
+    seed: int,
+    parameters: str,
+    as_json: bool,
+) -> None:
     """Mean and spread of every metric of a network on a data set.
 
     "std" is the spread over wafers, which the study prints as EMD_err; "stderr" is the error of the mean.
@@ -125,7 +134,7 @@ def score(network_file: str, data: str | None, rows: str, wafers: int, seed: int
 
     network = Network.load(network_file)
     with waiting("Scoring"):
-        given = econt.load(data) if data else econt.generate(wafers, seed=seed)
+        given = econt.load(data) if data else econt.generate(wafers, seed=seed, parameters=parameters)
         chosen = given if rows == "all" else split(given)[1]
         scores = econt.score(network, chosen)
     said = _rows_said(given, chosen)

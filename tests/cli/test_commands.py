@@ -518,6 +518,18 @@ def test_data_that_was_generated_is_read_back(
         assert parsed(codesign("score", file, "--data", path, "--json")) == generated
 
 
+def test_generated_data_overwrites_nothing(tmp_path: Path, codesign: Call) -> None:
+    path = tmp_path / "new" / "wafers.csv"
+    first = codesign("data", "generate", "--wafers", 10, "--out", path)
+    assert (first.code, first.err) == (0, f"note: {path.parent} is no folder yet; it is made\n")
+    text = path.read_text()
+    again = codesign("data", "generate", "--wafers", 20, "--out", path)
+    assert again.code == 2
+    assert f"--out {path} is there already; name another file" in again.err
+    assert path.read_text() == text
+    assert codesign("data", "generate", "--wafers", 10, "--out", path.with_name("b.csv")).err == ""
+
+
 def test_data_check(tmp_path: Path, codesign: Call) -> None:
     path = tmp_path / "wafers.csv"
     codesign("data", "generate", "--wafers", 1000, "--out", path)
@@ -698,6 +710,18 @@ def test_the_parameters_of_the_generator_are_a_choice(tmp_path: Path, codesign: 
     found = codesign("data", "check", "--wafers", 50, "--parameters", "C", "--json")
     plain = codesign("data", "check", "--data", files["C"], "--json")
     assert json.loads(found.out) == json.loads(plain.out)
+
+
+def test_score_takes_the_parameters_of_the_generator(
+    tmp_path: Path, made: SimpleNamespace, digest: str, codesign: Call
+) -> None:
+    network = made.folder / "networks" / f"{digest}.json"
+    file = tmp_path / "C.csv"
+    assert codesign("data", "generate", "--wafers", 50, "--parameters", "C", "--out", file).code == 0
+    scored = parsed(codesign("score", network, "--wafers", 50, "--parameters", "C", "--json"))
+    assert scored == parsed(codesign("score", network, "--data", file, "--json"))
+    assert scored != parsed(codesign("score", network, "--wafers", 50, "--json"))
+    assert "parameters C" in codesign("score", network, "--wafers", 50, "--parameters", "C").out
 
 
 def test_a_study_is_trained_on_the_chosen_generator(
