@@ -17,7 +17,7 @@ __all__ = ["PREDICTS", "block_by_block", "estimate", "memories", "priced", "requ
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-COUNTED: Final = ("operations", "macs", "parameters", "weight_bits", "bops")
+COUNTED: Final = ("operations", "macs", "parameters", "weight_bits", "bops", "output_bits")
 OCCUPIED: Final = ("lut", "ff", "dsp", "bram_18k")
 PREDICTS: Final = (*COUNTED, *OCCUPIED, "latency_cycles", "latency_ns", "initiation_interval")
 """What the FPGA models predict."""
@@ -82,6 +82,7 @@ def priced(
         "parameters": work.weights + work.biases,
         "weight_bits": work.parameter_bits,
         "bops": work.bops,
+        "output_bits": work.output_bits,
     }
     each = {**{name: values.astype(np.float64) for name, values in counted.items()}, **layers}
     return each, {
@@ -118,6 +119,7 @@ def estimate(
         parameters=int(total["parameters"]),
         weight_bits=int(total["weight_bits"]),
         bops=int(total["bops"]),
+        output_bits=int(total["output_bits"]),
         resources=Resources(**{name: total[name] for name in OCCUPIED}),
         latency_cycles=int(total["latency_cycles"]),
         latency_ns=total["latency_ns"],

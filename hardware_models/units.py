@@ -58,7 +58,7 @@ SWITCHING: Final = ("adder_bits", "increment_bits", "gate_bits", "maximum_bits",
 SWITCHES: Final = ("Power of random words.", "Power of what the given inputs change.")
 """What an estimate says of its activity: not known, known."""
 
-COUNTED: Final = ("operations", "macs", "parameters", "weight_bits", "bops")
+COUNTED: Final = ("operations", "macs", "parameters", "weight_bits", "bops", "output_bits")
 ADDITIVE: Final = (*COUNTED, "area_um2", "power_mw", "dynamic_mw", "leakage_mw", "energy_nj")
 PREDICTS: Final = (
     *ADDITIVE,
@@ -173,6 +173,7 @@ def costs(
         "parameters": (work.weights + work.biases).astype(np.float64),
         "weight_bits": work.parameter_bits.astype(np.float64),
         "bops": work.bops.astype(np.float64),
+        "output_bits": work.output_bits.astype(np.float64),
         "area_um2": area_um2,
         "power_mw": power_mw,
         "dynamic_mw": dynamic_mw,
@@ -255,6 +256,7 @@ def estimate(
         parameters=int(total["parameters"]),
         weight_bits=int(total["weight_bits"]),
         bops=int(total["bops"]),
+        output_bits=int(total["output_bits"]),
         resources=Resources(area_um2=total["area_um2"]),
         power_mw=total["power_mw"],
         dynamic_mw=total["dynamic_mw"],

@@ -28,6 +28,7 @@ def estimate(features: dict[str, float], **costs: Any) -> HardwareEstimate:
         "parameters": 20,
         "weight_bits": 120,
         "bops": 2400,
+        "output_bits": 8,
         "latency_cycles": 2,
         "latency_ns": 50.0,
         "initiation_interval": 1,

@@ -440,8 +440,8 @@ class Counting:
     needs_weights: bool = True
     library: str = "inv13"
     predicts: tuple[str, ...] = (
-        "operations", "macs", "parameters", "weight_bits", "bops", "area_um2", "power_mw", "dynamic_mw",
-        "leakage_mw", "energy_nj", "latency_cycles", "latency_ns", "initiation_interval",
+        "operations", "macs", "parameters", "weight_bits", "bops", "output_bits", "area_um2", "power_mw",
+        "dynamic_mw", "leakage_mw", "energy_nj", "latency_cycles", "latency_ns", "initiation_interval",
     )  # fmt: skip
 
     def features(self, workload: Workload, device: Device) -> Costs:
@@ -458,6 +458,7 @@ class Counting:
             "parameters": (workload.weights + workload.biases).sum(axis=1),
             "weight_bits": workload.parameter_bits.sum(axis=1),
             "bops": workload.bops.sum(axis=1),
+            "output_bits": workload.output_bits.sum(axis=1),
             "area_um2": area,
             "power_mw": 2e-4 * area,
             "dynamic_mw": 1e-4 * area,
@@ -471,8 +472,8 @@ class Counting:
     def estimate(self, network: Network, device: Device) -> HardwareEstimate:
         workload = Workload.of([network])
         costs = {name: float(values[0]) for name, values in self.price(workload, device).items()}
-        counts = ("operations", "macs", "parameters", "weight_bits", "bops", "latency_cycles",
-                  "initiation_interval")  # fmt: skip
+        counts = ("operations", "macs", "parameters", "weight_bits", "bops", "output_bits",
+                  "latency_cycles", "initiation_interval")  # fmt: skip
         area = costs.pop("area_um2")
         unknown = self.needs_weights and device.weights == "constant"
         known = unknown and network.chip.fitted

@@ -190,8 +190,8 @@ def _device_options(command: Any) -> Any:
     "objectives",
     multiple=True,
     help="What is traded, such as emd or 'area_um2<=2e6'; give two or more. Known costs: operations, macs, "
-    "parameters, weight_bits, bops, and what the model predicts: area_um2, power_mw, energy_nj, latency_ns, "
-    "initiation_interval; lut, ff, dsp, bram_18k.",
+    "parameters, weight_bits, bops, output_bits (of a link), and what the model predicts: area_um2, power_mw, "
+    "energy_nj, latency_ns, initiation_interval; lut, ff, dsp, bram_18k.",
 )
 @click.option(
     "--limit", "limits", multiple=True, help="A bound on a cost that is not traded: 'operations<=40000'."

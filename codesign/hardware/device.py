@@ -180,7 +180,15 @@ class Target:
                 f"{name}: {_plain(ours)!r} predicted, {_plain(theirs)!r} reported"
                 for name, (ours, theirs) in differing.items()
             )
-            raise TargetError(f"{what} are of different targets: {said}; compare an estimate of that target")
+            asked = [
+                f"--{name.replace('_', '-')} {theirs}"
+                for name, (_, theirs) in differing.items()
+                if name in ("technology", "part", "clock_mhz", "weights", "redundancy")
+            ]
+            told = f" ({' '.join(asked)})" if asked else ""
+            raise TargetError(
+                f"{what} are of different targets: {said}; compare an estimate of that target{told}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: what is stated."""

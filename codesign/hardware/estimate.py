@@ -36,12 +36,14 @@ WORK: Mapping[str, str] = {
     "parameters": "",
     "weight_bits": "",
     "bops": "",
+    "output_bits": "",
 }
-"""What every model counts, with units; ``weight_bits`` in bits."""
+"""What every model counts, with units; ``weight_bits`` and ``output_bits`` in bits."""
 
 COST_UNITS: Mapping[str, str] = {
     **WORK,
     "weight_bits": "bit",
+    "output_bits": "bit",
     "area_um2": "um2",
     "power_mw": "mW",
     "dynamic_mw": "mW",
@@ -67,8 +69,9 @@ class HardwareEstimate:
 
     Parameters
     ----------
-    operations, macs, parameters, weight_bits, bops
-        By the study's rule; multiply-accumulates; weights and biases; their bits; bit operations.
+    operations, macs, parameters, weight_bits, bops, output_bits
+        By the study's rule; multiply-accumulates; weights and biases; their bits; bit operations; bits given
+        out, which a link has to carry.
     resources
         What the design occupies; None where the model does not predict it.
     latency_cycles, latency_ns
@@ -106,6 +109,7 @@ class HardwareEstimate:
     parameters: int
     weight_bits: int
     bops: int
+    output_bits: int
     resources: Resources
     latency_cycles: int
     latency_ns: float

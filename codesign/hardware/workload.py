@@ -134,6 +134,12 @@ class Workload:
         """Bits of weights and biases, ``(n, m)``."""
         return self.weights * self.weight_bits + self.biases * self.bias_bits
 
+    @property
+    def output_bits(self) -> Counts:
+        """Bits that the last layer gives out for one inference, ``(n, m)``, and 0 for all others."""
+        following = self.present[:, ::-1].cumsum(axis=1)[:, ::-1] - self.present
+        return self.outputs * self.activation_bits * (self.present & (following == 0))
+
     @classmethod
     def of(cls, networks: Sequence[Network]) -> "Workload":
         """Workload of the chip parts of some networks.

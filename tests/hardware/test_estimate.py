@@ -10,6 +10,7 @@ ESTIMATE = HardwareEstimate(
     parameters=3,
     weight_bits=18,
     bops=96,
+    output_bits=8,
     resources=Resources(area_um2=12.5),
     power_mw=2.0,
     dynamic_mw=1.5,

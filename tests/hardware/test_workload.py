@@ -56,6 +56,7 @@ BY_HAND = {
     "macs": [486, 24],
     "operations": [2 * 486 + 27 + 4 * 12, 2 * 24 + 2],
     "bops": [486 * 5 * 4, 24 * 5 * 7],
+    "output_bits": [0, 2 * 16],
     "parameter_bits": [57 * 5, 26 * 5],
 }
 

@@ -20,7 +20,18 @@ from search_spaces import econt, econt_float
 
 MODEL = StreamingModel()
 CHIP = Device("xcup", 200.0)
-ADDITIVE = ("operations", "macs", "parameters", "weight_bits", "bops", "lut", "ff", "dsp", "bram_18k")
+ADDITIVE = (
+    "operations",
+    "macs",
+    "parameters",
+    "weight_bits",
+    "bops",
+    "output_bits",
+    "lut",
+    "ff",
+    "dsp",
+    "bram_18k",
+)
 seeds = st.integers(0, 2**32 - 1)
 examples = settings(deadline=None, max_examples=30)
 widths = st.integers(2, 9)

@@ -23,7 +23,18 @@ from tests.export.designs import randomised
 MODEL = UnrolledModel()
 CHIP = Device("xc7", 40.0)
 CONSTANT = Device("xc7", 40.0, weights="constant")
-ADDITIVE = ("operations", "macs", "parameters", "weight_bits", "bops", "lut", "ff", "dsp", "bram_18k")
+ADDITIVE = (
+    "operations",
+    "macs",
+    "parameters",
+    "weight_bits",
+    "bops",
+    "output_bits",
+    "lut",
+    "ff",
+    "dsp",
+    "bram_18k",
+)
 seeds = st.integers(0, 2**32 - 1)
 examples = settings(deadline=None, max_examples=30)
 widths = st.integers(2, 9)

@@ -68,14 +68,14 @@ def test_every_amount_is_of_a_unit_that_has_an_area_and_an_energy() -> None:
 
 def test_work_is_counted_by_the_rule_of_the_study() -> None:
     found = costs(WORK, amounts(), INVENTED, CHIP)
-    assert {
-        name: found[name].item() for name in ("operations", "macs", "parameters", "weight_bits", "bops")
-    } == {
+    counted = ("operations", "macs", "parameters", "weight_bits", "bops", "output_bits")
+    assert {name: found[name].item() for name in counted} == {
         "operations": 2 * 8 + 2,
         "macs": 8,
         "parameters": 10,
         "weight_bits": 30,
         "bops": 8 * 3 * 2,
+        "output_bits": WORK.output_bits.item(),
     }
 
 
