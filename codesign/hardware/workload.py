@@ -138,7 +138,8 @@ class Workload:
     def output_bits(self) -> Counts:
         """Bits that the last layer gives out for one inference, ``(n, m)``, and 0 for all others."""
         following = self.present[:, ::-1].cumsum(axis=1)[:, ::-1] - self.present
-        return self.outputs * self.activation_bits * (self.present & (following == 0))
+        last: Counts = self.outputs * self.activation_bits * (self.present & (following == 0))
+        return last
 
     @classmethod
     def of(cls, networks: Sequence[Network]) -> "Workload":
