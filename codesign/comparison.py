@@ -49,6 +49,8 @@ class Common:
     def of(cls, pairs: Sequence[Pair]) -> Self:
         """What the pairs share; what one of two does not state is taken from the other.
 
+        But a part that no report states is none: what is predicted there is of a family.
+
         Raises
         ------
         ConfigError
@@ -68,8 +70,9 @@ class Common:
     def _of(cls, estimate: HardwareEstimate, report: SynthesisReport) -> Self:
         estimate.target.require_same(report.target, f"estimate and report of {report.design}")
         target = _filled(estimate.target, report.target)
+        unmade = ("part",) if report.target.part is None else ()
         return cls(
-            target=replace(target, **dict.fromkeys(OF_A_DESIGN)),
+            target=replace(target, **dict.fromkeys((*OF_A_DESIGN, *unmade))),
             model=estimate.model,
             stage=report.stage,
             script=report.script,

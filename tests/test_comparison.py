@@ -123,6 +123,20 @@ def test_different_targets_are_an_error_that_names_the_fields(target: Target, me
         compare(pairs)
 
 
+def test_a_part_is_that_of_the_reports_or_none() -> None:
+    pairs = [
+        (replace(each, target=replace(TARGET, part="xczu7ev-2-e")), made) for each, made in linear_pairs(2)
+    ]
+    assert compare(pairs).common.target.part is None
+    same = [(each, replace(made, target=replace(MADE, part="xczu7ev-2"))) for each, made in pairs]
+    assert compare(same).common.target.part == "xczu7ev-2-e"
+    other = [(each, replace(made, target=replace(MADE, part="xc7a100t"))) for each, made in pairs]
+    with pytest.raises(
+        TargetError, match=r"part: 'xczu7ev-2-e' predicted, 'xc7a100t' reported.*--part xc7a100t\)"
+    ):
+        compare(other)
+
+
 def test_what_one_report_does_not_say_another_may() -> None:
     pairs = linear_pairs(3)
     pairs[0] = pairs[0][0], replace(pairs[0][1], target=replace(MADE, library=None))

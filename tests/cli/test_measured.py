@@ -61,6 +61,17 @@ def test_compare_shows_predicted_beside_measured(measured: Path, codesign: Call)
         assert word in text, word
 
 
+def test_a_comparison_names_what_the_reports_are_of(copy: Path, digest: str, codesign: Call) -> None:
+    made = Target(technology="xc7", clock_mhz=40.0, weights="constant", tool="Yosys", version="0.70")
+    study = Study.open(copy)
+    with study.store:
+        luts = SynthesisReport(digest, made, "synthesis", Resources(lut=9000), source="cells.log")
+        study.store.record_synthesis(Synthesis(digest, "xc7-constant-40MHz", "ok", "", luts))
+    words = ("compare", copy, "--synth", "xc7-constant-40MHz", "--model", "fpga-unrolled")
+    assert "fpga-unrolled against Yosys 0.70, synthesis, xc7\n" in codesign(*words).out
+    assert "part" not in parsed(codesign(*words, "--json"))["target"]
+
+
 def test_calibrate_corrects_and_the_next_study_takes_it(
     measured: Path, tmp_path: Path, small: SimpleNamespace, codesign: Call
 ) -> None:
