@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from codesign.errors import CodesignError, ToolTimeoutError
+from codesign.errors import CodesignError, ConfigError, ToolTimeoutError
 from codesign.export import rtl
 from codesign.files import write_file
 from codesign.hardware import Device
 from codesign.network import Network
 from codesign.store import Store, Synthesis
-from codesign.synthesis import FAMILIES, Library, find_library, require_tools, synthesise
+from codesign.synthesis import FAMILIES, LIBRARIES, Library, find_library, require_tools, synthesise
 from codesign.tools import end_running
 
 __all__ = ["Goal", "synthesise_designs"]
@@ -104,8 +104,13 @@ def synthesise_designs(
     MissingToolError
         Without Yosys, or what else the goal needs, before anything is started.
     ConfigError
-        For a library that is not there.
+        For what is neither a library nor a family, or a library that is not there.
     """
+    if not (goal.family or goal.to in LIBRARIES or goal.to.endswith((".lib", ".lib.gz"))):
+        raise ConfigError(
+            f"designs are synthesised to a library ({', '.join(LIBRARIES)}, or a Liberty file that ends in "
+            f".lib or .lib.gz) or an FPGA family ({', '.join(FAMILIES)}); got {goal.to!r}"
+        )
     library = None if goal.family else find_library(goal.to)
     name = goal.family or (library.name if library else goal.to)
     goal = replace(goal, device=replace(goal.device, technology=name))

@@ -182,8 +182,12 @@ def load(name: str) -> Technology:
             )
         return parse(path.stem, path.read_text(encoding="utf-8"))
     if name not in available():
+        from hardware_models.technology import fpga
+
         raise ConfigError(
-            f"no technology {name!r}; there are {', '.join(available())}, or give the path of a table (.toml)"
+            f"no technology {name!r}; there are {', '.join(available())}, or give the path of a table "
+            f"(.toml); the model fpga-unrolled (--model) has {', '.join(fpga.available())}, fpga-streaming "
+            "those of AMD"
         )
     return parse(name, files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
 

@@ -186,6 +186,7 @@ def test_reports_from_a_folder_are_tied_by_digest(
         (("synth", "--front", "--to", "xc7", "--place"), "--place is for --to ecp5"),
         (("synth", "--front", "--to", "xc7", "--power"), "--power needs a standard-cell library"),
         (("synth", "--front", "--to", "nowhere.lib"), "nowhere.lib"),
+        (("synth", "--front", "--to", "nowhere"), "an FPGA family (xc7, xcup, ecp5); got 'nowhere'"),
         (("calibrate", "--synth", "nowhere", "--out", "c.json"), "has no synthesis 'nowhere'"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from codesign.errors import ConfigError
 from hardware_models.technology import MAY_BE_ZERO, SCALES, UNITS, available, load, parse
+from hardware_models.technology.fpga import load as load_family
 
 TEXTS = {
     name: files("hardware_models.technology").joinpath(f"{name}.toml").read_text(encoding="utf-8")
@@ -171,6 +172,17 @@ def test_a_scaled_table_is_checked_as_well() -> None:
         parse("mine", SCALED.replace("area_scale", "area_factor"))
     with pytest.raises(ConfigError, match="delay_scale is a number above 0, got 0"):
         parse("mine", SCALED.replace("value = 1.44", "value = 0"))
+
+
+def test_a_technology_of_another_model_names_the_model() -> None:
+    with pytest.raises(
+        ConfigError, match=r"no technology 'xc7'.* fpga-unrolled \(--model\) has ecp5, xc7, xcup"
+    ):
+        load("xc7")
+    with pytest.raises(
+        ConfigError, match=r"no FPGA family 'sky130hd'.* asic and constant \(--model\) have asap7"
+    ):
+        load_family("sky130hd")
 
 
 def test_a_table_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:

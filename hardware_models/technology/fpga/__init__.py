@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from codesign.errors import ConfigError
+from hardware_models import technology
 
 __all__ = ["UNITS", "Family", "available", "load", "numbers", "parse"]
 
@@ -113,7 +114,8 @@ def load(name: str) -> Family:
     if name not in available():
         raise ConfigError(
             f"no FPGA family {name!r}; there are {', '.join(available())}: choose one as the device's "
-            "technology, or give the path of a table"
+            "technology (--technology), or give the path of a table; the models asic and constant (--model) "
+            f"have {', '.join(technology.available())}"
         )
     return parse(name, files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
 
