@@ -6,7 +6,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 
 .venv/.ready: pyproject.toml constraints.txt
-	@echo "Setting up .venv: some minutes, once"
+	@echo "Setting up .venv: some minutes and 2.3 GB, once"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev,finn,hls4ml,peers,place,rtl]"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt --no-deps finn-plus mip onnx-passes
