@@ -3,6 +3,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,8 @@ def test_a_slope_is_what_a_unit_more_takes() -> None:
 
 CELLS = {"_gate": ("and2_1", 2), "_adder": ("fa_1", 2), "_register": ("dff_1", 1)}
 """Units to the cell that a bit more takes, and their operands."""
+PIN_PF = {"and2_1": 0.002, "fa_1": 0.005, "dff_1": 0.002}
+"""Capacitance of an input pin, of the file of the library."""
 
 
 @pytest.mark.netlist
@@ -150,6 +153,28 @@ def test_a_bit_more_of_a_unit_is_a_cell_of_the_library(library: Library, tmp_pat
     assert clock.energy_pj == pytest.approx(0.0020 + 0.0010, rel=1e-5)  # both edges at the pin CK
     assert clock.energy_pj < register.energy_pj < adder.energy_pj
     assert clock.area_um2 == register.area_um2
+
+
+@pytest.mark.netlist
+@opensta
+@pytest.mark.usefixtures("_cache")
+@pytest.mark.parametrize("unit", CELLS)
+def test_the_energy_of_a_unit_charges_its_input_pins(library: Library, tmp_path: Path, unit: str) -> None:
+    """``C V^2 / 2`` for each change of a pin, here one a cycle; nothing else becomes more."""
+    require("pyosys")
+    cell, operands = CELLS[unit]
+
+    def at(body: str, bits: int, still: int = 0) -> Measured:
+        every_cycle = np.repeat(np.arange(64, dtype=np.uint8)[:, None] % 2, bits, axis=1)
+        return measure(library, body, tmp_path, every_cycle)[0]
+
+    bodies = {operands * bits: getattr(characterise, unit)(bits) for bits in (SMALL, LARGE)}
+    alone = _slope(*(at(body, bits) for bits, body in bodies.items()), LARGE - SMALL)
+    found = [characterise._charged(at, body, bits) for bits, body in bodies.items()]
+    charged = _slope(*found, LARGE - SMALL)
+    pins_pj = operands * PIN_PF[cell] * library.voltage**2 / 2
+    assert charged.energy_pj - alone.energy_pj == pytest.approx(pins_pj, rel=1e-3)
+    assert replace(charged, energy_pj=alone.energy_pj) == alone
 
 
 @pytest.mark.netlist

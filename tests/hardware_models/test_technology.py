@@ -69,8 +69,8 @@ def test_units_stand_in_the_order_of_what_they_are_made_of(name: str) -> None:
     table = load(name)
     assert table.gate_area < table.increment_area < table.adder_area <= table.maximum_area
     assert table.gate_area < table.voter_area < table.adder_area
-    assert table.gate_energy < table.increment_energy < table.adder_energy < table.register_energy
-    assert table.register_clock_energy < table.register_energy
+    assert table.gate_energy < table.increment_energy < table.adder_energy <= table.maximum_energy
+    assert max(table.gate_energy, table.register_clock_energy) < table.register_energy
     assert table.gate_delay < table.register_delay
 
 
