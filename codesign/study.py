@@ -291,7 +291,6 @@ class Study:
         self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
         self.note = ""
         self._setup: Setup | None = None
-        self._ran: Setup | None = None
 
     @classmethod
     def create(
@@ -574,13 +573,13 @@ class Study:
 
     @property
     def setup(self) -> Setup:
-        """What the study was run with in this process; raise ``ConfigError`` if it was not."""
-        if self._ran is None:
+        """What the study was made or run with in this process; raise ``ConfigError`` if it was not."""
+        if self._setup is None:
             raise ConfigError(
                 f"{self.folder} was only opened; give its folder, or what codesign.run(..., "
                 f"out={str(self.folder)!r}) returns"
             )
-        return self._ran
+        return self._setup
 
     @property
     def asked(self) -> list[Candidate]:
@@ -685,7 +684,7 @@ class Study:
         return evaluation
 
     def _told(self) -> Setup:
-        if self._setup is None:
+        if self._setup is None or not self.told:
             raise ConfigError(
                 f"{self.folder} is not open to ask and tell; make it or go on with it by codesign.create(...)"
             )
@@ -700,7 +699,7 @@ class Study:
             If the study was made by another version, or with another space, task or setting.
         """
         _same_study(self.meta, setup.describe(), self.folder)
-        self._ran = setup
+        self._setup = setup
         self._start_warm(setup)
         self.store.set_meta("trials", max(trials, self.meta.get("trials", 0)))
         context = (setup.task, setup.seed)
@@ -742,8 +741,12 @@ class Study:
         StoreError
             If the study was made with another setting, or a design was not trained.
         ConfigError
-            For less than two seeds.
+            For less than two seeds, or a study whose values are told.
         """
+        if self.told:
+            raise ConfigError(
+                f"{self.folder} trains nothing; tell(candidate, values, again=True) adds a measurement"
+            )
         _same_study(self.meta, setup.describe(), self.folder)
         if seeds < 2:
             raise ConfigError(f"repeating takes two seeds or more, the study's own among them; got {seeds}")

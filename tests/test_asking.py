@@ -199,6 +199,8 @@ def test_a_design_that_is_told_again_counts_with_its_mean(tmp_path: Path) -> Non
     for value in (0.2, 0.6):
         mine.tell(asked, {"error": value}, again=True)
     mine.tell(asked, None, reason="the rig was cold", again=True)
+    with pytest.raises(ConfigError, match="trains nothing; tell"):
+        codesign.repeat(mine)
     found = mine.repeated[asked.digest]
     assert found.values("error") == (0.1, 0.2, 0.6)
     assert found.mean("error") == pytest.approx(0.3)
