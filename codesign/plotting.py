@@ -1,7 +1,7 @@
 """Pictures of a front: Matplotlib for paper, Plotly for the browser (one file, no network needed)."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ from codesign.pareto import Front
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from plotly.graph_objects import Scatter
 
 __all__ = ["front_figure", "front_html", "parity_figure", "png"]
 
@@ -189,91 +190,94 @@ def front_html(
     repeated: Sequence[Repeated] = (),
 ) -> str:
     """A page with the same picture to zoom and hover; it holds all it needs and works offline."""
-    import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     units = units or {}
     score, costs = front.objectives[0].name, front.objectives[1:]
     figure = make_subplots(1, len(costs), horizontal_spacing=0.08)
     trained = [e for e in history if e.ok]
+    base = [baseline] if baseline is not None and baseline.ok else []
     others = [e for e in trained if e not in front.evaluations and e != baseline]
-    groups = [
-        ("other designs", others, {"color": OTHER, "size": 7, "opacity": 0.7}, "markers"),
-        (
-            "front",
-            list(front),
-            {"color": FRONT, "size": 10},
-            "markers+lines" if len(costs) == 1 else "markers",
-        ),
-        (
-            "baseline",
-            [baseline] if baseline is not None and baseline.ok else [],
-            {"color": REFERENCE, "size": 16, "symbol": "star"},
-            "markers",
-        ),
-    ]
     for column, goal in enumerate(costs, start=1):
-        cost = goal.name
-        for name, members, marker, mode in groups:
-            members = sorted(members, key=lambda e: e.value(cost))
-            x, y = _points(members, cost, score)
-            trace = go.Scatter(
-                x=x,
-                y=y,
-                name=name,
-                legendgroup=name,
-                showlegend=column == 1,
-                mode=mode,
-                marker=marker,
-                line={"shape": "hv" if goal.sense == "min" else "vh", "width": 1},
-                hovertext=[_hover(evaluation, front.objectives, units) for evaluation in members],
-                hoverinfo="text",
-            )
-            figure.add_trace(trace, 1, column)
-        if repeated:
-            bars = [each.deviation(score) for each in repeated]
-            trace = go.Scatter(
-                x=[each.mean(cost) for each in repeated],
-                y=[each.mean(score) for each in repeated],
-                error_y={"type": "data", "array": bars},
-                name="mean and deviation over seeds",
-                legendgroup="seeds",
-                showlegend=column == 1,
-                mode="markers",
-                marker={"color": SEEDS, "symbol": "line-ew-open", "size": 10},
-            )
-            figure.add_trace(trace, 1, column)
-        placed = _placed(references, cost, score)
-        if placed:
-            trace = go.Scatter(
-                x=[each.values[cost] for each in placed],
-                y=[each.values[score] for each in placed],
-                name="references",
-                legendgroup="references",
-                showlegend=column == 1,
-                mode="markers",
-                marker={"color": REFERENCE, "size": 10, "symbol": "diamond"},
-                hovertext=[f"<b>{escape(each.name)}</b><br>{escape(each.source)}" for each in placed],
-                hoverinfo="text",
-            )
-            figure.add_trace(trace, 1, column)
-        for each in _costless(references, cost, score):
-            figure.add_hline(
-                each.values[score],
-                row=1,
-                col=column,
-                line={"color": REFERENCE, "width": 1, "dash": "dot"},
-                annotation={"text": escape(each.name), "font": {"size": 10, "color": REFERENCE}},
-            )
-        scale = "log" if _wide(trained, cost) else "linear"
-        figure.update_xaxes(title=_label(cost, units), type=scale, row=1, col=column)
-        figure.update_yaxes(title=_label(score, units), row=1, col=column)
-    figure.update_layout(
-        template="plotly_white",
-        title=f"Pareto front: {len(front)} of {len(trained)} designs",
-        height=640,
-    )
+        place = {"row": 1, "col": column}
+        traces = [
+            *_designs((others, list(front), base), front.objectives, goal, units),
+            *_seeds(repeated, goal.name, score),
+            *_diamonds(_placed(references, goal.name, score), goal.name, score),
+        ]
+        for trace in traces:
+            figure.add_trace(trace.update(showlegend=column == 1), **place)
+        for each in _costless(references, goal.name, score):
+            line = {"color": REFERENCE, "width": 1, "dash": "dot"}
+            name = {"text": escape(each.name), "font": {"size": 10, "color": REFERENCE}}
+            figure.add_hline(each.values[score], **place, line=line, annotation=name)
+        scale = "log" if _wide(trained, goal.name) else "linear"
+        figure.update_xaxes(title=_label(goal.name, units), type=scale, **place)
+        figure.update_yaxes(title=_label(score, units), **place)
+    title = f"Pareto front: {len(front)} of {len(trained)} designs"
+    figure.update_layout(template="plotly_white", title=title, height=640)
     return str(figure.to_html(include_plotlyjs=True, full_html=True, div_id="front", config=OFFLINE))
+
+
+def _designs(
+    groups: tuple[Sequence[Evaluation], Sequence[Evaluation], Sequence[Evaluation]],
+    objectives: tuple[Objective, ...],
+    cost: Objective,
+    units: Mapping[str, str],
+) -> "Iterator[Scatter]":
+    """Other designs, the front and the baseline; the front is a line where there is one cost."""
+    from plotly.graph_objects import Scatter
+
+    looks = (
+        ("other designs", "markers", {"color": OTHER, "size": 7, "opacity": 0.7}),
+        ("front", "markers+lines" if len(objectives) == 2 else "markers", {"color": FRONT, "size": 10}),
+        ("baseline", "markers", {"color": REFERENCE, "size": 16, "symbol": "star"}),
+    )
+    for (name, mode, marker), group in zip(looks, groups, strict=True):
+        members = sorted(group, key=lambda e: e.value(cost.name))
+        x, y = _points(members, cost.name, objectives[0].name)
+        yield Scatter(
+            x=x,
+            y=y,
+            name=name,
+            legendgroup=name,
+            mode=mode,
+            marker=marker,
+            line={"shape": "hv" if cost.sense == "min" else "vh", "width": 1},
+            hovertext=[_hover(evaluation, objectives, units) for evaluation in members],
+            hoverinfo="text",
+        )
+
+
+def _seeds(repeated: Sequence[Repeated], cost: str, score: str) -> "Iterator[Scatter]":
+    from plotly.graph_objects import Scatter
+
+    if repeated:
+        yield Scatter(
+            x=[each.mean(cost) for each in repeated],
+            y=[each.mean(score) for each in repeated],
+            error_y={"type": "data", "array": [each.deviation(score) for each in repeated]},
+            name="mean and deviation over seeds",
+            legendgroup="seeds",
+            mode="markers",
+            marker={"color": SEEDS, "symbol": "line-ew-open", "size": 10},
+        )
+
+
+def _diamonds(references: Sequence[Reference], cost: str, score: str) -> "Iterator[Scatter]":
+    from plotly.graph_objects import Scatter
+
+    if references:
+        yield Scatter(
+            x=[each.values[cost] for each in references],
+            y=[each.values[score] for each in references],
+            name="references",
+            legendgroup="references",
+            mode="markers",
+            marker={"color": REFERENCE, "size": 10, "symbol": "diamond"},
+            hovertext=[f"<b>{escape(each.name)}</b><br>{escape(each.source)}" for each in references],
+            hoverinfo="text",
+        )
 
 
 def _hover(evaluation: Evaluation, objectives: Sequence[Objective], units: Mapping[str, str]) -> str:
