@@ -35,7 +35,19 @@ __all__ = [
     "TargetError",
     "ToolTimeoutError",
     "UnsupportedLayerError",
+    "counted",
 ]
+
+
+def counted(count: int, noun: str, many: str | None = None) -> str:
+    """A count with its noun, as messages say it; ``many`` where the plural is not the noun with an s.
+
+    Examples
+    --------
+    >>> counted(1, "design"), counted(2000, "design"), counted(0, "index", "indices")
+    ('1 design', '2,000 designs', '0 indices')
+    """
+    return f"{count:,} {noun if count == 1 else many or f'{noun}s'}"
 
 
 class CodesignError(Exception):

@@ -19,6 +19,8 @@ __all__ = ["Insight", "hypervolume_trace", "importance", "surrogate_errors"]
 FloatArray = NDArray[np.float64]
 FEWEST: Final = 8
 """Designs below which nothing is said of parameters and surrogates."""
+ENOUGH: Final = 20
+"""Designs below which what is said of them is hardly more than a guess."""
 TREES: Final = 100
 REPEATS: Final = 3
 
@@ -39,12 +41,15 @@ class Insight:
         was measured: 1 is what the mean would have.
     health
         The same in words.
+    designs
+        Designs that importance and errors were computed of: those that ended well, each once.
     """
 
     trace: tuple[float, ...]
     importance: dict[str, float]
     surrogate_errors: dict[str, float]
     health: str
+    designs: int
 
     @classmethod
     def of(
@@ -59,7 +64,8 @@ class Insight:
         errors = surrogate_errors(space, history, [goal for goal in objectives if goal.name in measured])
         trace = hypervolume_trace(history, objectives)
         shares = importance(space, history, objectives, seed)
-        return cls(tuple(trace.tolist()), shares, errors, _health(errors))
+        designs = sum(each.ok for each in latest(history))
+        return cls(tuple(trace.tolist()), shares, errors, _health(errors), designs)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -233,6 +233,30 @@ def test_what_lies_outside_is_said() -> None:
     assert predicted["predicted area_um2"].tolist() == [True, True, False, False]
 
 
+@pytest.mark.parametrize(("count", "untested"), [(1, True), (2, False), (8, False)])
+def test_what_few_designs_cannot_tell_is_said(count: int, untested: bool) -> None:
+    found = Calibration.fit(linear_pairs(count)).doubts
+    designs = "1 design" if count == 1 else f"{count} designs"
+    tested = f"fitted on {designs}: the factor of area_um2 is what that shows, and was tested on no other"
+    assert found == [
+        *[tested] * untested,
+        f"fitted on {designs}: area_um2 without intervals; those of 90% need 9 designs that differ",
+    ]
+
+
+def test_from_as_many_designs_as_the_doubt_names_there_are_intervals() -> None:
+    assert Calibration.fit(linear_pairs(9)).doubts == []
+    assert Calibration.fit(linear_pairs(3), coverage=0.75).doubts == []
+    assert "those of 75% need 3 designs" in Calibration.fit(linear_pairs(2), coverage=0.75).doubts[0]
+
+
+def test_where_nothing_can_be_corrected_there_is_no_calibration() -> None:
+    pairs = [(estimate({"adder_bits": 10.0}), report("a", dsp=0.0))]
+    pairs = [(replace(pairs[0][0], resources=Resources(dsp=3.0)), pairs[0][1])]
+    with pytest.raises(ConfigError, match=r"nothing to correct: dsp: 1 of 1 pairs have 0 either predicted"):
+        Calibration.fit(pairs)
+
+
 def test_power_stays_the_sum_of_its_parts_and_energy_follows() -> None:
     rng = np.random.default_rng(0)
     pairs = []

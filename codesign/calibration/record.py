@@ -25,7 +25,7 @@ from codesign.calibration.correction import (
 )
 from codesign.calibration.fitting import fit_part
 from codesign.comparison import Common, Pair
-from codesign.errors import CodesignError, ConfigError, TargetError
+from codesign.errors import CodesignError, ConfigError, TargetError, counted
 from codesign.files import write_file
 from codesign.hardware import Costs, Target
 from codesign.hardware.estimate import Basis
@@ -101,7 +101,8 @@ class Calibration:
         Raises
         ------
         ConfigError
-            Without a pair or a quantity that both have, for a pair given twice, or calibrated already.
+            Without a pair or a quantity that both have, where no quantity can be corrected, for a pair given
+            twice, or calibrated already.
         TargetError
             For pairs of different targets, models, stages or scripts.
         """
@@ -119,6 +120,11 @@ class Calibration:
         for pair in ordered:
             by_basis.setdefault(pair[0].basis, []).append(pair)
         parts = {basis: fit_part(members, coverage, seed) for basis, members in by_basis.items()}
+        if not any(part.corrections for part in parts.values()):
+            reasons = {f"{name}: {why}" for part in parts.values() for name, why in part.uncorrected.items()}
+            raise ConfigError(
+                f"nothing to correct: {'; '.join(sorted(reasons))}; give reports of other designs"
+            )
         return cls(common, parts, coverage, seed, {"codesign": version("codesign"), **(provenance or {})})
 
     def apply(self, features: Costs, costs: Costs, basis: str) -> dict[str, Array]:
@@ -216,6 +222,27 @@ class Calibration:
             raise TargetError(
                 f"the calibration is not for {what}: it was fitted for {said}; fit one to reports of that"
             )
+
+    @property
+    def doubts(self) -> list[str]:
+        """What so few designs cannot tell, in words; empty where every quantity has an interval."""
+        designs = counted(len({design for part in self.parts.values() for design in part.designs}), "design")
+        each = [(name, one) for part in self.parts.values() for name, one in part.corrections.items()]
+        untested = ", ".join(dict.fromkeys(name for name, one in each if not one.errors))
+        without = ", ".join(dict.fromkeys(name for name, one in each if one.spread is None))
+        said = []
+        if untested:
+            said.append(
+                f"fitted on {designs}: the factor of {untested} is what that shows, and was tested on no "
+                "other"
+            )
+        if without:
+            fewest = math.ceil(self.coverage / (1 - self.coverage) - SLACK)
+            said.append(
+                f"fitted on {designs}: {without} without intervals; those of {self.coverage:.0%} need "
+                f"{counted(fewest, 'design')} that differ"
+            )
+        return said
 
     @property
     def digest(self) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codesign.cli.commands import _json_option, _print_json, cli
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, counted
 
 if TYPE_CHECKING:
     from codesign.insight import Insight
@@ -49,6 +49,8 @@ def _show(found: "Insight", name: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from codesign.insight import ENOUGH
+
     console, most = Console(), max(found.trace, default=0.0)
     trace = Table(
         "evaluations", "hypervolume, of the last", title=f"Progress of {name}", title_justify="left"
@@ -67,3 +69,7 @@ def _show(found: "Insight", name: str) -> None:
     else:
         console.print("No parameter stands out: too few designs, or none of them tells.", highlight=False)
     console.print(found.health[0].upper() + found.health[1:] + ".", highlight=False)
+    few = f": too few to trust, {ENOUGH} tell more" if found.designs < ENOUGH else ""
+    console.print(
+        f"Parameters and surrogates: from {counted(found.designs, 'design')}{few}.", highlight=False
+    )

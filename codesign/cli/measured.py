@@ -268,6 +268,8 @@ def calibrate(folder: str, out: str, coverage: float, seed: int, as_json: bool, 
     said = {"date": date.today().isoformat(), "study": study.folder.name, "from": _where_from(options)}
     calibration = Calibration.fit(pairs, coverage=coverage, seed=seed, provenance=said)
     calibration.save(out)
+    for doubt in calibration.doubts:
+        click.echo(f"warning: {doubt}", err=True)
     if as_json:
         _print_json({**calibration.to_dict(), "file": str(out), "ignored": ignored})
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codesign.cli.commands import _json_option, _print_json, cli
-from codesign.errors import ConfigError, DataError
+from codesign.errors import ConfigError, DataError, counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -112,18 +112,19 @@ def _matching(rows: "DataFrame", patterns: str, option: str, path: str) -> list[
 def _numbers(rows: "DataFrame", name: str, path: str) -> Any:
     """Values of an objective; the replay needs every one, to know the front."""
     import numpy as np
+    import pandas as pd
 
     if name not in rows.columns:
         raise ConfigError(f"{path} has no column {name}; it has {', '.join(map(str, rows.columns))}")
-    try:
-        values = rows[name].to_numpy(dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"objective {name} of {path} must be numbers, got {rows[name].dtype}") from None
-    missing = np.flatnonzero(~np.isfinite(values))
-    if len(missing):
+    values = pd.to_numeric(rows[name], errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        cell = rows[name].iloc[bad[0]]
+        given = "an empty cell" if pd.isna(cell) else repr(str(cell))
+        more = f" (and {counted(len(bad) - 1, 'more row')})" if len(bad) > 1 else ""
         raise DataError(
-            f"objective {name} of {path} is not finite in {len(missing)} rows, the first in line "
-            f"{missing[0] + 2}; leave these rows out"
+            f"{path}, line {bad[0] + 2}, column {name}: expected a finite number, for it is an objective, "
+            f"got {given}{more}; mend the cell or leave the row out"
         )
     return values
 
@@ -142,6 +143,9 @@ def _result(
     scores = trace(values, list(senses.values()), order)
     front = [row for row, kept in zip(order, non_dominated(values[order] * signs), strict=True) if kept]
     best = sorted(front, key=lambda row: tuple(values[row] * signs))
+    wanted = {tuple(each) for each in values[non_dominated(values * signs)]}
+    reached = {tuple(values[row]): count for count, row in reversed(list(enumerate(order, 1)))}
+    found = [reached[each] for each in wanted if each in reached]
     return {
         "rows": len(rows),
         "objectives": dict(senses),
@@ -150,6 +154,11 @@ def _result(
             {"row": row, "evaluation": order.index(row) + 1, **_plain(rows, row, [*names, *knobs])}
             for row in best
         ],
+        "table_front": {
+            "points": len(wanted),
+            "found": len(found),
+            "last_found_at": max(found, default=None),
+        },
         "adrs": None if scores.adrs is None else scores.adrs.tolist(),
         "hypervolume_ratio": scores.hypervolume_ratio.tolist(),
     }
@@ -158,6 +167,15 @@ def _result(
 def _plain(rows: "DataFrame", row: int, names: Sequence[str]) -> dict[str, Any]:
     values = {name: rows[name].iloc[row] for name in names}
     return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+
+
+def _how_soon(front: Mapping[str, Any], evaluations: int) -> str:
+    """When the last point of the table's front was found, and whether any is missing."""
+    points, found, last = front["points"], front["found"], front["last_found_at"]
+    said = f"Of {counted(points, 'point')} on the table's front {found} found"
+    when = f", the last at evaluation {last} of {evaluations}" if found else ""
+    left = "; the whole front was found then" if found == points else "; more --evaluations may find the rest"
+    return f"{said}{when}{left}."
 
 
 def _show(data: Mapping[str, Any], names: Sequence[str], knobs: Sequence[str]) -> None:
@@ -175,6 +193,7 @@ def _show(data: Mapping[str, Any], names: Sequence[str], knobs: Sequence[str]) -
             *(f"{value:.6g}" if isinstance(value, float) else str(value) for value in design.values())
         )
     screen.print(found)
+    screen.print(_how_soon(data["table_front"], len(order)), soft_wrap=True)
     scores = Table("evaluations", "ADRS", "hypervolume ratio", title="Against the table's front", box=None)
     scores.title_justify = "left"
     for count in [*(each for each in CHECKPOINTS if each < len(order)), len(order)]:

@@ -15,6 +15,8 @@ def test_a_study_says_how_its_search_went(tmp_path: Path, codesign: Call) -> Non
     assert "Progress of study" in shown.out
     assert "standard" in shown.out or "no better than the mean" in shown.out
     data = json.loads(codesign("insight", folder, "--json").out)
+    assert data["designs"] == 9
+    assert "from 9 designs: too few to trust, 20 tell more." in shown.out
     assert len(data["trace"]) == 11
     assert data["trace"] == sorted(data["trace"])
     assert set(data["surrogate_errors"]) == {"emd"}

@@ -79,6 +79,7 @@ def test_calibrate_corrects_and_the_next_study_takes_it(
     text = codesign("calibrate", measured, "--synth", RUN, "--out", file)
     assert text.code == 0, text.err
     assert "area_um2" in text.out
+    assert "fitted on 4 designs: area_um2, critical_path_ns without intervals; those of 90%" in text.err
     data = parsed(codesign("compare", measured, "--synth", RUN, "--calibration", file, "--json"))
     area = next(each for each in data["quantities"] if each["name"] == "area_um2")
     assert area["mape"] == pytest.approx(0, abs=1e-6)

@@ -67,7 +67,7 @@ def test_known_objectives_and_estimates(designs: Path, codesign: Call) -> None:
         ("--knobs x_* --minimise time,logic", "--knobs x_*: no such column"),
         ("--knobs knob_* --minimise time,size", "has no column size; it has knob_unroll"),
         ("--knobs knob_* --minimise time", "at least two objectives"),
-        ("--knobs knob_* --minimise time,part", "objective part of"),
+        ("--knobs knob_* --minimise time,part", "line 2, column part: expected a finite number"),
         ("--knobs knob_* --minimise time --maximise time", "time is both"),
         ("--knobs knob_* --minimise time,logic --known est_time", "--known est_time is no objective"),
         ("--knobs * --minimise time,logic", "both an objective and a column"),
@@ -89,7 +89,35 @@ def test_refuses_files_that_are_none(designs: Path, codesign: Call) -> None:
     holes = pd.read_csv(designs)
     holes.loc[3, "time"] = np.nan
     holes.to_csv(designs, index=False)
-    assert "not finite in 1 rows, the first in line 5" in codesign("table", designs, *options).err
+    said = codesign("table", designs, *options).err
+    assert f"{designs}, line 5, column time: expected a finite number" in said
+    assert "got an empty cell; mend" in said
+    text = designs.read_text().splitlines()
+    words = [",".join([*line.split(",")[:3], "fast", *line.split(",")[4:]]) for line in text[5:7]]
+    designs.write_text("\n".join([*text[:4], *words]))
+    found = codesign("table", designs, *options)
+    assert "line 5, column time: expected a finite number" in found.err
+    assert "got 'fast' (and 1 more row); mend the cell" in found.err
+
+
+@pytest.mark.parametrize("evaluations", [4, 8, 80])
+def test_how_soon_the_front_of_the_table_was_found(designs: Path, evaluations: int, codesign: Call) -> None:
+    options = ("--knobs", "knob_*", "--minimise", "time,logic", "--evaluations", evaluations)
+    data = json.loads(codesign("table", designs, *options, "--json").out)
+    front, points = data["table_front"], pd.read_csv(designs)[["time", "logic"]].to_numpy()
+    best = {tuple(row) for row in points if not ((points <= row).all(1) & (points < row).any(1)).any()}
+    seen = [best & {tuple(points[row]) for row in data["order"][:count]} for count in range(evaluations + 1)]
+    assert (front["points"], front["found"]) == (len(best), len(seen[-1]))
+    last = front["last_found_at"] or 0
+    assert len(seen[last]) == len(seen[-1])
+    assert last == 0 or len(seen[last - 1]) < len(seen[-1])
+    shown = codesign("table", designs, *options).out
+    if evaluations == 80:
+        assert (
+            f"Of {len(best)} points on the table's front {len(best)} found, the last at evaluation {last} of"
+            in shown
+        )
+        assert "the whole front was found then" in shown
 
 
 def test_help_has_an_example(codesign: Call) -> None:
