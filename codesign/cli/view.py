@@ -292,7 +292,8 @@ def _print_constant(console: Console, study: Study) -> None:
     )
     baseline = study.baseline
     if baseline is not None and any(design.number == baseline.number for design in designs):
-        text += ", the baseline among them: train longer, or with --recipe quick"
+        quick = ", or with --recipe quick" if study.meta["recipe"]["output_bias"] == 0 else ""
+        text += f", the baseline among them: train longer{quick}"
     console.print(f"{text}.", markup=False)
 
 

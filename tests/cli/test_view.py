@@ -155,3 +155,10 @@ def test_the_status_of_a_study_that_was_interrupted(
     text = capsys.readouterr().out
     assert "unfinished" in text
     assert "No design was trained to the end" in text
+
+
+def test_who_trains_quickly_is_told_to_train_longer_and_no_more(copy: Path, codesign: Call) -> None:
+    assert "train longer." in codesign("front", copy).out
+    with Study.open(copy).store as store:
+        store.set_meta("recipe", {**store.meta()["recipe"], "output_bias": 0.0})
+    assert "train longer, or with --recipe quick." in codesign("front", copy).out
