@@ -438,36 +438,45 @@ def front(folder: str, as_json: bool) -> None:
 
 @cli.command(epilog="Example: codesign reference runs/demo jets.onnx --value emd=1.9 --name 'jet tagger'")
 @click.argument("folder", type=click.Path())
-@click.argument("source", type=click.Path())
+@click.argument("source", type=click.Path(), required=False)
 @_input_format_option
 @click.option("--name", help="What tables and pictures call it.  [default: name of the file]")
 @click.option("--value", "values", multiple=True, help="A metric that is known, such as emd=1.9; may repeat.")
+@click.option("--remove", metavar="NAME", help="Show the network of this name no longer.")
 @_json_option
 def reference(
     folder: str,
-    source: str,
+    source: str | None,
     input_format: str | None,
     name: str | None,
     values: tuple[str, ...],
+    remove: str | None,
     as_json: bool,
 ) -> None:
     """Show the front beside a network from elsewhere.
 
     SOURCE is a QONNX file or a JSON file with a network. It is priced as the study's designs are; metrics
-    that the study trades have to be given, for its data are not known here. One of the same name is replaced.
+    that the study trades have to be given, for its data are not known here. One of the same name is replaced;
+    --remove takes one away.
     """
     from codesign.cli.view import print_front
     from codesign.config import stored_model
     from codesign.evaluation import Reference
     from codesign.study import Study
 
+    if (source is None) == (remove is None):
+        raise ConfigError("give the file of a network to show, or --remove NAME of one that is shown")
     study = Study.open(folder)
     with study.store:
-        network, _, _ = _priced(source, None, "econt", input_format)
-        model = stored_model(study)
-        known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
-        study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
-        missing = [goal.name for goal in study.objectives if goal.name not in known]
+        missing = []
+        if source is None:
+            _remove_reference(study, str(remove))
+        else:
+            network, _, _ = _priced(source, None, "econt", input_format)
+            model = stored_model(study)
+            known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
+            study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
+            missing = [goal.name for goal in study.objectives if goal.name not in known]
         if missing:
             gaps = ", ".join(f"--value {goal}=..." for goal in missing)
             click.echo(f"note: without {gaps} it stands in the table and not in the picture", err=True)
@@ -476,6 +485,16 @@ def reference(
             _print_json([each.to_dict() for each in study.references])
         else:
             print_front(study)
+
+
+def _remove_reference(study: "Study", name: str) -> None:
+    """Show the front beside this one no longer."""
+    known = study.references
+    if name not in [each.name for each in known]:
+        names = ", ".join(each.name for each in known) or "nothing"
+        raise ConfigError(f"--remove {name}: the front is shown beside {names}")
+    study.store.set_meta("references", [each.to_dict() for each in known if each.name != name])
+    study.meta = study.store.meta()
 
 
 def _metrics(study: "Study", given: tuple[str, ...]) -> dict[str, float]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from codesign.errors import ConfigError, OutputError, UnsupportedLayerError
 from codesign.export import distributed, verilog
-from codesign.export.bundle import Bundle, bundle, fixed_edges, load_network
+from codesign.export.bundle import BUILD, Bundle, bundle, fixed_edges, load_network
 from codesign.export.simulation import (
     BENCH,
     COPIES_VISIBLE,
@@ -188,7 +188,7 @@ def write(
 
 
 def simulate(folder: Path, inputs: NDArray[Any]) -> IntArray:
-    """Output codes of the Verilog in an export, by Verilator.
+    """Output codes of the Verilog in an export, by Verilator; compiled once, into ``build`` of the folder.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def simulate(folder: Path, inputs: NDArray[Any]) -> IntArray:
         ``(n, *output shape of the chip)``.
     """
     chip = load_network(folder)
-    return _simulated(folder, chip, _codes(chip, np.asarray(inputs)))[0]
+    return _simulated(folder, chip, _codes(chip, np.asarray(inputs)), kept=folder / BUILD)[0]
 
 
 def _codes(chip: Network, inputs: NDArray[Any]) -> IntArray:
@@ -211,7 +211,9 @@ def _codes(chip: Network, inputs: NDArray[Any]) -> IntArray:
     return chip.input_format.quantise(inputs)
 
 
-def _simulated(folder: Path, chip: Network, codes: IntArray) -> tuple[IntArray, tuple[float, float]]:
+def _simulated(
+    folder: Path, chip: Network, codes: IntArray, kept: Path | None = None
+) -> tuple[IntArray, tuple[float, float]]:
     outputs, seconds = simulate_verilog(
         sorted((folder / "rtl").glob("*.v")),
         folder / BENCH,
@@ -219,6 +221,7 @@ def _simulated(folder: Path, chip: Network, codes: IntArray) -> tuple[IntArray, 
         loads=loads_of(folder),
         formats=fixed_edges(chip, _TARGET),
         shape=chip.output_shape,
+        kept=kept,
     )
     return outputs, (round(seconds.build, 2), round(seconds.run, 3))
 

@@ -5,9 +5,12 @@ writes ``outputs.hex``, and counts differences from ``vectors/expected.hex`` whe
 one hexadecimal number: value 0 in its low bits, channels last, two's complement.
 """
 
+import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -150,6 +153,7 @@ def simulate_verilog(
     loads: Path | None,
     formats: tuple[FixedPoint, FixedPoint],
     shape: Sequence[int],
+    kept: Path | None = None,
 ) -> tuple[IntArray, Seconds]:
     """Outputs of Verilog for input codes, by Verilator.
 
@@ -167,6 +171,8 @@ def simulate_verilog(
         Of the inputs and of the outputs.
     shape
         Of one output.
+    kept
+        Folder for the compiled simulation, which is used again for the same sources; None keeps it nowhere.
 
     Returns
     -------
@@ -184,7 +190,7 @@ def simulate_verilog(
         if loads is not None:
             shutil.copyfile(loads, work / LOADS)
         started = perf_counter()
-        program = _build(["--binary", "--timing", "--top-module", "codesign_tb"], [*sources, bench], work)
+        program = _compiled([*sources, bench], work, kept)
         built = perf_counter()
         run([program], cwd=work, log=work / "run.log", what="simulating the Verilog", timeout=_BUILD_SECONDS)
         ended = perf_counter()
@@ -192,6 +198,24 @@ def simulate_verilog(
     if len(outputs) != len(codes):
         raise OutputError(f"the simulation gave {len(outputs)} outputs for {len(codes)} frames")
     return outputs, Seconds(built - started, ended - built)
+
+
+def _compiled(sources: Sequence[Path], work: Path, kept: Path | None) -> Path:
+    """The simulation of some sources: as an earlier call kept it, or built in ``work`` and then kept."""
+    options = ["--binary", "--timing", "--top-module", "codesign_tb"]
+    if kept is None:
+        return _build(options, sources, work)
+    said = [verilator().program, *(hashlib.sha256(source.read_bytes()).hexdigest() for source in sources)]
+    place = kept.resolve() / f"simulation-{hashlib.sha256(repr(said).encode()).hexdigest()[:16]}"
+    if place.is_file():
+        return place
+    program = _build(options, sources, work)
+    with suppress(OSError):
+        place.parent.mkdir(exist_ok=True)
+        beside = place.with_name(f".{place.name}-{os.getpid()}")
+        shutil.copy2(program, beside)
+        beside.replace(place)
+    return program
 
 
 def _build(options: Sequence[str], sources: Sequence[Path], work: Path) -> Path:

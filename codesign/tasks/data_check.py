@@ -19,6 +19,7 @@ __all__ = ["AE_BLOCK", "CellOrder", "CheckRow", "cell_order", "check", "observab
 
 _FAR: Final = 6.0  # cell units
 _BUSY: Final = 10 * MIP_T  # total charge above which the shape of a wafer is looked at
+_STANDARD_ERRORS: Final = 3.0  # by how many a tolerance is widened
 _SPARSE: Final = 6.0  # mean occupancy between populations without pile-up (to 2.5) and with it (from 15)
 
 
@@ -37,7 +38,8 @@ class CheckRow:
     reference, value
         Of the known wafers, and of those at hand; not a number where none of these enters.
     accepted
-        Lowest and highest value within the tolerance; ``None`` where there is no tolerance.
+        Lowest and highest value within the tolerance, which is wider the fewer wafers there are; ``None``
+        where there is no tolerance.
     """
 
     observable: str
@@ -77,15 +79,51 @@ def check(wafers: Wafers, population: Literal["pileup", "sparse"] | None = None)
     Returns
     -------
     rows
-        Population by population.
+        Population by population. A tolerance is widened by three standard errors of the value at hand, with
+        the wafers of one event taken together where the wafers say of which event they are.
     """
     found = observables(wafers)
     kind = population or ("sparse" if found["occ_all mean"] < _SPARSE else "pileup")
+    errors = _standard_errors(wafers) if kind == "pileup" else {}
     return [
-        CheckRow(name, known.population, known.source, reference, found[name], known.accepted.get(name))
+        CheckRow(name, known.population, known.source, reference, found[name], _widened(known, name, errors))
         for known in _KNOWN[kind]
         for name, reference in known.values.items()
     ]
+
+
+def _widened(known: "_Known", name: str, errors: Mapping[str, float]) -> tuple[float, float] | None:
+    if name not in known.accepted:
+        return None
+    (low, high), more = known.accepted[name], _STANDARD_ERRORS * errors[name]
+    return low - more, high + more
+
+
+def _standard_errors(wafers: Wafers) -> dict[str, float]:
+    """Standard errors of means and spreads, from sums of their influence functions over each event."""
+    events = wafers.columns.get("event", np.arange(len(wafers)))
+    _, event = np.unique(events, return_inverse=True)
+    if event.max() == 0:  # a single event does not tell how events differ
+        event = np.arange(len(wafers))
+    found = {}
+    for name, values in _per_wafer(wafers).items():
+        left = values - values.mean()
+        spread = max(float(values.std()), np.finfo(float).tiny)
+        for statistic, influence in (("mean", left), ("std", (left**2 - spread**2) / (2 * spread))):
+            sums = np.bincount(event, influence)
+            found[f"{name} {statistic}"] = float(np.sqrt((sums**2).sum()) / len(values))
+    return found
+
+
+def _per_wafer(wafers: Wafers) -> dict[str, NDArray[Any]]:
+    """Observables that each wafer has one value of."""
+    return {
+        "occ_all": wafers.occupancy,
+        "occ_1MT": wafers.occupancy_1mip,
+        "log10 max": np.log10(wafers.max_mip),
+        "log10 P": np.log10(wafers.sum_pow2_mip),
+        "log10 sum": np.log10(wafers.sums / MIP_T),
+    }
 
 
 # --- what is measured
@@ -131,11 +169,7 @@ def observables(wafers: Wafers) -> dict[str, float]:
     busy = wafers.calq[wafers.sums > _BUSY]
     return _by_name(
         {
-            "occ_all": _moments(wafers.occupancy),
-            "occ_1MT": _moments(wafers.occupancy_1mip),
-            "log10 max": _moments(np.log10(wafers.max_mip)),
-            "log10 P": _moments(np.log10(wafers.sum_pow2_mip)),
-            "log10 sum": _moments(np.log10(wafers.sums / MIP_T)),
+            **{name: _moments(values) for name, values in _per_wafer(wafers).items()},
             "charge": np.percentile(wafers.calq[wafers.calq > 0] / MIP_T, _CHARGE_PERCENT).tolist(),
             "hit beside a hit": _hit_probabilities(wafers.calq),
             "lead": _leading_shares(busy).tolist() if len(busy) else 5 * [np.nan],
@@ -216,7 +250,7 @@ def _study() -> _Known:
         name: (0.85 * value, 1.15 * value) for name, value in values.items() if name.endswith(("mean", "std"))
     }
     return _Known(
-        "ttbar, 200 collisions, v11 (the study's set)",
+        "top pairs, 200 collisions, v11 (the study's set)",
         "published: qbock/Ecoder, TrainingData/training/baseline/*.txt",
         values,
         {**within, "log10 P std": (0.65, 0.75)},

@@ -464,6 +464,14 @@ def test_a_quantised_network_from_elsewhere_is_priced_and_stands_beside_the_fron
     rows = parsed(codesign("front", copy, "--json"))["references"]
     assert [row["values"].get("emd") for row in rows[-2:]] == [None, 1.5]
     assert len(rows) == len(without_network) + 2
+    left = parsed(codesign("reference", copy, "--remove", "theirs", "--json"))
+    assert [each["name"] for each in left] == [row["name"] for row in rows[:-1]]
+    assert parsed(codesign("front", copy, "--json"))["references"] == left
+    assert "theirs" not in (copy / "front.html").read_text()
+    again = codesign("reference", copy, "--remove", "theirs")
+    assert again.code == 2
+    assert "--remove theirs: the front is shown beside " in again.err
+    assert "give the file of a network to show, or --remove" in codesign("reference", copy).err
 
 
 def test_verify_compares_every_form(made: SimpleNamespace, digest: str, codesign: Call) -> None:

@@ -101,8 +101,18 @@ def test_bundle_with_a_hostile_relative_path_is_run_again_on_other_inputs(
     assert folder == Path("a $(touch b); 'c")
     inputs = probes(TINY, 40)[::-1]
     assert np.array_equal(rtl.simulate(folder, inputs), TINY.codes(inputs))
+    (kept,) = (folder / "build").iterdir()
+    written = kept.stat().st_mtime_ns
+    monkeypatch.setattr("codesign.export.simulation._build", lambda *_: pytest.fail("compiled again"))
+    assert np.array_equal(rtl.simulate(folder, inputs[::-1]), TINY.codes(inputs[::-1]))
+    assert kept.stat().st_mtime_ns == written
+    chip = folder / "rtl" / "codesign_chip.v"
+    chip.write_text(chip.read_text() + "// other\n")
+    with pytest.raises(pytest.fail.Exception, match="compiled again"):
+        rtl.simulate(folder, inputs)
     assert rtl.simulate(folder, inputs[:0]).shape == (0, 2)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    names.remove(kept.relative_to(folder).as_posix())
     assert names == {
         "README.md",
         "network.json",

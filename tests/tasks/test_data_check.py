@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,17 @@ from hypothesis import strategies as st
 
 from codesign.errors import DataError
 from codesign.metrics.trigger_cells import DISTANCES, POSITIONS
-from codesign.tasks.data_check import AE_BLOCK, CellOrder, CheckRow, cell_order, check, observables
+from codesign.tasks.data_check import (
+    AE_BLOCK,
+    CellOrder,
+    CheckRow,
+    _standard_errors,
+    cell_order,
+    check,
+    observables,
+)
 from codesign.tasks.generator import FIRST_PRINCIPLES, Population, generate
+from codesign.tasks.generator_parameters import CLUSTERED
 from codesign.tasks.trigger_cell_csv import read_trigger_cells
 from codesign.tasks.wafers import FLAT_8X8, Wafers, split
 
@@ -37,7 +47,7 @@ def test_known_samples_reproduce_their_measured_values(
 def test_pileup_is_compared_with_pileup_and_sparse_wafers_with_sparse_ones() -> None:
     dense, sparse = generate(1000, seed=0), generate(1000, seed=0, population="electron")
     assert {row.population for row in check(dense)} == {
-        "ttbar, 200 collisions, v11 (the study's set)",
+        "top pairs, 200 collisions, v11 (the study's set)",
         "pile-up, 2020",
     }
     assert all("no pile-up" in row.population for row in check(sparse))
@@ -47,14 +57,39 @@ def test_pileup_is_compared_with_pileup_and_sparse_wafers_with_sparse_ones() -> 
 def test_only_the_study_has_tolerances_and_another_population_fails_them() -> None:
     rows = check(generate(5000, seed=0, parameters=FIRST_PRINCIPLES))
     judged = [row for row in rows if row.ok is not None]
-    assert {row.population for row in judged} == {"ttbar, 200 collisions, v11 (the study's set)"}
+    assert {row.population for row in judged} == {"top pairs, 200 collisions, v11 (the study's set)"}
     assert {row.observable.rsplit(maxsplit=1)[1] for row in judged} == {"mean", "std"}
     assert not all(row.ok for row in judged)
     bands = {row.observable: (row.reference, row.accepted) for row in judged}
-    assert bands.pop("log10 P std")[1] == (0.65, 0.75)
-    for reference, accepted in bands.values():
-        assert accepted == pytest.approx((0.85 * reference, 1.15 * reference))
+    within = {name: (0.85 * reference, 1.15 * reference) for name, (reference, _) in bands.items()}
+    within["log10 P std"] = (0.65, 0.75)
+    for name, (_, (low, high)) in bands.items():
+        assert within[name][0] - low == pytest.approx(high - within[name][1])
+        assert low < within[name][0]
     assert all(row.source for row in rows)
+
+
+def test_a_tolerance_is_wider_by_what_so_few_events_may_differ() -> None:
+    drawn = [check(generate(5000, seed=seed, parameters=CLUSTERED)) for seed in range(1, 6)]
+    rows = [row for found in drawn for row in found if row.ok is not None and row.observable != "log10 P std"]
+    assert not all(0.85 * row.reference <= row.value <= 1.15 * row.reference for row in rows)
+    assert all(row.ok for row in rows)
+    wafers = [generate(1500, seed=seed, parameters=CLUSTERED) for seed in range(16)]
+    found = {
+        name: np.array([observables(each)[name] for each in wafers])
+        for name in ("occ_all mean", "occ_all std")
+    }
+    for name, values in found.items():
+        stated = np.mean([_standard_errors(each)[name] for each in wafers])
+        assert 0.5 < stated / values.std(ddof=1) < 2
+
+
+def test_wafers_of_no_known_event_are_taken_one_by_one() -> None:
+    made = generate(400, seed=1)
+    alone = replace(made, columns={})
+    errors = _standard_errors(alone)
+    assert errors["occ_all mean"] == pytest.approx(made.occupancy.std() / 20)
+    assert _standard_errors(replace(made, columns={"event": np.zeros(400, int)})) == errors
 
 
 @given(st.floats(-10, 10), st.floats(-10, 10))
