@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from codesign.errors import CodesignError, ConfigError, DataError
+from codesign.errors import CodesignError, ConfigError, DataError, counted
 from codesign.optimisers.surrogates import Scale, Surrogates, corner_anchored, reference
 from codesign.pareto import hypervolume, non_dominated
 
@@ -230,7 +230,7 @@ def _finite(column: "Series[Any]") -> FloatArray:
     missing = np.flatnonzero(~np.isfinite(values))
     if len(missing):
         raise DataError(
-            f"known objective {column.name!r} is not finite in {len(missing)} rows, the first row "
+            f"known objective {column.name!r} is not finite in {counted(len(missing), 'row')}, the first row "
             f"{missing[0]}; leave these rows out, or let evaluate tell this objective"
         )
     return values

@@ -8,7 +8,7 @@ import numpy as np
 
 from codesign.calibration.correction import PREDICTED, WHOLE, Part
 from codesign.calibration.record import Calibration
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, counted
 from codesign.hardware import Costs, Device, HardwareEstimate, HardwareModel, Target, Workload
 from codesign.hardware.estimate import WORK
 from codesign.network import Network
@@ -124,8 +124,8 @@ class CalibratedModel:
     def _covers(self, part: Part) -> str:
         target = self.calibration.common.target
         said = (
-            f"Corrected by {len(part.designs)} designs ({self.calibration.common.stage}, {target.tool} "
-            f"{target.version}): {', '.join(part.corrections) or 'nothing'}."
+            f"Corrected by {counted(len(part.designs), 'design')} ({self.calibration.common.stage}, "
+            f"{target.tool} {target.version}): {', '.join(part.corrections) or 'nothing'}."
         )
         left = "; ".join(f"{name}: {reason}" for name, reason in part.uncorrected.items())
         return f"{said} Measured but not corrected: {left}." if left else said

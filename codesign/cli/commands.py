@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codesign.errors import CodesignError, ConfigError, SpaceError, StoreError
+from codesign.errors import CodesignError, ConfigError, SpaceError, StoreError, counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -349,7 +349,7 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
         click.echo(f"\nFront: {', '.join(str(path) for path in files)}")
         if exported:
             click.echo(
-                f"Exported: {len(study.front())} designs to {', '.join(export)}, in "
+                f"Exported: {counted(len(study.front()), 'design')} to {', '.join(export)}, in "
                 f"{Path(exported[0]['folder']).parent.parent}/DIGEST"
             )
         folder, trials = study.folder, str(len(study.evaluations) + 20)
@@ -913,7 +913,7 @@ def data_generate(out: str, wafers: int, seed: int, population: Any, parameters:
     from codesign.files import write_file
     from codesign.tasks import econt
 
-    if Path(out).exists():
+    if Path(out).is_file():
         raise ConfigError(f"--out {out} is there already; name another file, or remove it first")
     if not Path(out).parent.exists():
         click.echo(f"note: {Path(out).parent} is no folder yet; it is made", err=True)
@@ -922,7 +922,7 @@ def data_generate(out: str, wafers: int, seed: int, population: Any, parameters:
         frame = pd.DataFrame(made.calq, columns=[f"CALQ_{index}" for index in range(made.calq.shape[1])])
         text = pd.concat([frame, pd.DataFrame(dict(made.columns))], axis=1).to_csv(index=False).encode()
         write_file(Path(out), gzip.compress(text, mtime=0) if out.endswith(".gz") else text)
-    click.echo(f"{out}: {len(made):,} wafers")
+    click.echo(f"{out}: {counted(len(made), 'wafer')}")
 
 
 @cli.command(epilog="Example: codesign doctor --json")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codesign.cli.commands import _json_option, _parameters_option, _print_json, _read_json, cli
-from codesign.errors import ConfigError, SpaceError
+from codesign.errors import ConfigError, SpaceError, counted
 
 if TYPE_CHECKING:
     from codesign.importing.keras import KerasWeights
@@ -149,5 +149,5 @@ def _rows_said(given: "Wafers", chosen: "Wafers") -> str:
     """Which rows are scored, in words."""
     empty = f" ({given.dropped_empty:,} without charge are left out)" if given.dropped_empty else ""
     if len(chosen) == len(given):
-        return f"{given.source}: all {len(given):,} wafers{empty}"
-    return f"{given.source}: the first {len(chosen):,} of {len(given):,} wafers{empty}"
+        return f"{given.source}: all {counted(len(given), 'wafer')}{empty}"
+    return f"{given.source}: the first {len(chosen):,} of {counted(len(given), 'wafer')}{empty}"

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from codesign.cli.view import SHORT_DIGEST, _score, make_console
 from codesign.comparison import Comparison, FrontChanges, Quantity
+from codesign.errors import counted
 from codesign.hardware import MEASURED
 from codesign.store import Synthesis
 from codesign.study import Study
@@ -145,9 +146,10 @@ def _changes_words(changes: FrontChanges) -> str:
         ", ".join(digest[:SHORT_DIGEST] for digest in digests) or "none"
         for digests in (changes.leave, changes.enter)
     )
-    lacking = f"; {changes.lacking} trained designs have no report" if changes.lacking else ""
+    verb = "has" if changes.lacking == 1 else "have"
+    lacking = f"; {counted(changes.lacking, 'trained design')} {verb} no report" if changes.lacking else ""
     return (
-        f"The front with measured {costs} in place of predicted, of {changes.compared} designs{lacking}: "
+        f"The front with measured {costs} in place of predicted, of {counted(changes.compared, 'design')}{lacking}: "
         f"{len(changes.predicted)} before, {len(changes.measured)} after; leave: {left}; enter: {came}."
     )
 

@@ -185,7 +185,9 @@ def _show(data: Mapping[str, Any], names: Sequence[str], knobs: Sequence[str]) -
 
     screen = make_console()
     order, adrs = data["order"], data["adrs"]
-    screen.print(f"{len(order)} of {data['rows']} designs, in the order of evaluation (rows from 0):")
+    screen.print(
+        f"{len(order)} of {counted(data['rows'], 'design')}, in the order of evaluation (rows from 0):"
+    )
     screen.print(" ".join(map(str, order)), soft_wrap=True)
     found = Table("row", "evaluation", *names, *knobs, title="Front found", title_justify="left", box=None)
     for design in data["front"]:

@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import DifferenceError, NetworkError, OutputError, UnsupportedLayerError
+from codesign.errors import DifferenceError, NetworkError, OutputError, UnsupportedLayerError, counted
 from codesign.fixedpoint import FixedPoint, IntArray
 from codesign.hardware import Device, Target
 from codesign.network import Network
@@ -355,7 +355,7 @@ def _require_replaceable(place: Path, target: str) -> None:
     added = sorted(_files(place) - known)
     if added:
         raise OutputError(
-            f"{place} holds {len(added)} files that the export did not write ({', '.join(added[:3])}); move "
+            f"{place} holds {counted(len(added), 'file')} that the export did not write ({', '.join(added[:3])}); move "
             "them away, or choose another folder"
         )
 

@@ -528,6 +528,8 @@ def test_data_that_was_generated_is_read_back(
 
 def test_generated_data_overwrites_nothing(tmp_path: Path, codesign: Call) -> None:
     path = tmp_path / "new" / "wafers.csv"
+    single = tmp_path / "one.csv"
+    assert codesign("data", "generate", "--wafers", 1, "--out", single).out == f"{single}: 1 wafer\n"
     first = codesign("data", "generate", "--wafers", 10, "--out", path)
     assert (first.code, first.err) == (0, f"note: {path.parent} is no folder yet; it is made\n")
     text = path.read_text()

@@ -102,7 +102,7 @@ def test_what_a_user_put_into_an_export_is_not_lost(tmp_path: Path) -> None:
     folder = export(NETWORK, tmp_path / "out")
     (folder / "prj").mkdir()
     (folder / "prj" / "x.bit").write_text("hours")
-    with pytest.raises(OutputError, match=r"holds 1 files that the export did not write \(prj/x.bit\)"):
+    with pytest.raises(OutputError, match=r"holds 1 file that the export did not write \(prj/x.bit\)"):
         export(NETWORK, folder)
     with pytest.raises(OutputError, match="holds an export to onnx, and this one is to qonnx"):
         qonnx.export(NETWORK, folder)
