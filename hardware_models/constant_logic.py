@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.export import distributed
 from codesign.export.distributed import ADDER_LEVEL_NS
 from codesign.hardware import Device, Workload
 from codesign.network import Network
@@ -54,6 +55,8 @@ class ConstantLogic:
         Bits of its widest sum, ``(n, m)``.
     activity
         How much changes, where inputs are known.
+    stages
+        Register stages, ``(n,)``, where the export was asked.
     """
 
     work: Workload
@@ -62,15 +65,29 @@ class ConstantLogic:
     levels: FloatArray
     widest: FloatArray
     activity: Activity | None = None
+    stages: FloatArray | None = None
 
     @classmethod
     def counted(
-        cls, work: Workload, device: Device, chip: Network, inputs: NDArray[Any] | None = None
+        cls,
+        work: Workload,
+        device: Device,
+        chip: Network,
+        inputs: NDArray[Any] | None = None,
+        *,
+        exported: bool = False,
     ) -> "ConstantLogic":
-        """Of the known weights of one network, no layer of which is folded, and perhaps of its inputs."""
+        """Of the known weights of one network, no layer of which is folded, and perhaps of its inputs.
+
+        Registers between stages are those of our adder graph, or ``exported`` those of the graph that the
+        export writes: the bits on its buses.
+        """
         stages = count(chip, inputs)
         levels = np.diff(np.maximum.accumulate([0, *(stage.levels for stage in stages)])).astype(np.float64)
         clocked = _held(stages, int(levels.sum()), device)
+        buses = distributed.logic(chip, device).widths[1:] if exported and device.pipelined and stages else ()
+        if buses:
+            clocked = _shared(sum(buses[:-1]), clocked if clocked.any() else levels)
         if stages:
             clocked[-1] += stages[-1].output_bits
         found = {
@@ -87,6 +104,7 @@ class ConstantLogic:
             levels[None],
             np.array([[stage.widest for stage in stages]], np.float64),
             None if inputs is None else _activity(stages),
+            np.array([float(len(buses))]) if buses else None,
         )
 
     @classmethod
@@ -123,6 +141,8 @@ class ConstantLogic:
 
     def cycles(self, device: Device) -> FloatArray:
         """Register stages, ``(n,)``."""
+        if self.stages is not None:
+            return self.stages
         stages = np.ceil(exported(self.levels.sum(axis=1)) / _additions_per_stage(device))
         there = self.work.present.any(axis=1)
         cycles: FloatArray = np.maximum(stages, 1.0) * there * device.pipelined
@@ -134,6 +154,13 @@ def _activity(stages: Sequence[Stage]) -> Activity:
         np.array([[stage.changes for stage in stages]], np.float64),
         np.array([[stage.output_changes for stage in stages]], np.float64),
     )
+
+
+def _shared(bits: int, weights: FloatArray) -> FloatArray:
+    """Bits by layer, in proportion to what is there; all in the first where nothing is."""
+    weights = weights if weights.any() else np.eye(1, len(weights))[0]
+    shared: FloatArray = bits * weights / weights.sum()
+    return shared
 
 
 def exported(levels: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from codesign.errors import ConfigError
 from codesign.hardware import Costs, Device, HardwareEstimate, Target, Workload
+from codesign.hardware.estimate import Basis
 from codesign.network import Network
 from hardware_models import fpga
 from hardware_models.constant_logic import ConstantLogic
@@ -31,8 +32,15 @@ class UnrolledModel:
     """LUTs, flip-flops, DSP blocks, block RAMs and cycles of parallel logic, from widths and reuse factors.
 
     Constant weights of a fitted network are counted where no layer is folded; others have a prior.
+
+    Parameters
+    ----------
+    exported
+        Whether flip-flops and cycles of counted weights are those of the adder graph that the export writes:
+        some seconds a network, and da4ml has to be there. Otherwise those of our own graph, in milliseconds.
     """
 
+    exported: bool = False
     name: ClassVar[str] = "fpga-unrolled"
     needs_weights: ClassVar[bool] = True
     predicts: ClassVar[tuple[str, ...]] = fpga.PREDICTS
@@ -56,17 +64,19 @@ class UnrolledModel:
     def estimate(self, network: Network, device: Device) -> HardwareEstimate:
         """Cost of one network; raise ``UnsupportedLayerError`` for a layer it cannot price.
 
-        Constant weights are counted where the network is fitted and no layer is folded.
+        Constant weights are counted where the network is fitted and no layer is folded; ``exported`` raises
+        ``MissingToolError`` there without da4ml.
         """
         work, constant = Workload.of([network]), device.weights == "constant"
         known = constant and network.chip.fitted and not work.folded.any()
-        design = _Design.of(work, device, network.chip if known else None)
+        asked: Basis = "export" if self.exported else "weights"
+        design = _Design.of(work, device, network.chip if known else None, exported=self.exported)
         layers, whole = _priced(design, device)
         return fpga.estimate(
             network,
             device,
             model=self.name,
-            basis="weights" if known else "prior" if constant else "widths",
+            basis=asked if known else "prior" if constant else "widths",
             names=work.names,
             layers=layers,
             whole=whole,
@@ -86,11 +96,15 @@ class _Design:
     latency: FloatArray
 
     @classmethod
-    def of(cls, work: Workload, device: Device, chip: Network | None = None) -> "_Design":
+    def of(
+        cls, work: Workload, device: Device, chip: Network | None = None, *, exported: bool = False
+    ) -> "_Design":
         """What is built; the constant weights are those of ``chip``, or as trained ones are expected."""
         _require_covered(work, device)
         if device.weights == "constant" and not work.folded.any():
-            return cls._of_adders(work, device, chip)
+            if chip is None:
+                return cls._of_adders(work, device, ConstantLogic.expected(work, device))
+            return cls._of_adders(work, device, ConstantLogic.counted(work, device, chip, exported=exported))
         serial, cycles = _serial(work), _cycles(work)
         parts = {
             **_multipliers(work, serial, load(device.technology), constant=device.weights == "constant"),
@@ -104,8 +118,7 @@ class _Design:
         return cls(work, _present(work, parts), cycles, latency)
 
     @classmethod
-    def _of_adders(cls, work: Workload, device: Device, chip: Network | None) -> "_Design":
-        logic = ConstantLogic.counted(work, device, chip) if chip else ConstantLogic.expected(work, device)
+    def _of_adders(cls, work: Workload, device: Device, logic: ConstantLogic) -> "_Design":
         amounts = {name: np.zeros(work.sums.shape) for name in AMOUNTS}
         amounts |= {
             "constant_bits": logic.amounts["adder_bits"],

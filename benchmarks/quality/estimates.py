@@ -21,13 +21,13 @@ from designs import Design, load, wafers
 from synthesis import RESULTS, reports
 
 from codesign.calibration import CalibratedModel, Calibration
-from codesign.catalogue import hardware_model
 from codesign.comparison import Comparison, Pair, compare
 from codesign.hardware import Device, HardwareEstimate, HardwareModel, SynthesisReport
 from codesign.network import Network
 from codesign.synthesis import FAMILIES
 from hardware_models.asic import AsicModel
 from hardware_models.constant import ConstantModel
+from hardware_models.fpga_unrolled import UnrolledModel
 
 TECHNOLOGIES = ("sky130hd", "sg13g2", "asap7", "xc7", "xcup", "ecp5")
 SEED = 0
@@ -37,12 +37,14 @@ FILE = RESULTS / "estimates.json"
 DOCS = Path(__file__).parents[2] / "docs" / "hardware-models.md"
 BEGIN, END = "<!-- estimates.py writes from here -->", "<!-- to here -->"
 SHOWN = ("area_um2", "critical_path_ns", "power_mw", "lut", "ff")
+MORE = {"activity": ("power_mw",), "export": ("ff",)}
+"""What is estimated otherwise than with the weights alone."""
 
 
 def model_of(technology: str, style: str, basis: str) -> HardwareModel:
     """The model that prices a style in a technology."""
     if technology in FAMILIES:
-        return hardware_model("fpga-unrolled")
+        return UnrolledModel(exported=basis == "export")
     inputs = wafers() if basis == "activity" else None
     return ConstantModel(inputs) if style == "constant" else AsicModel(inputs)
 
@@ -50,10 +52,11 @@ def model_of(technology: str, style: str, basis: str) -> HardwareModel:
 def bases(technology: str, style: str) -> tuple[str, ...]:
     """What estimates may know: constant weights are priced with them, and with a prior before training.
 
-    Of an ASIC also the inputs that power was measured with.
+    Of an ASIC also the inputs that power was measured with, of an FPGA the adder graph of the export.
     """
-    activity = () if technology in FAMILIES else ("activity",)
-    return (*activity, "weights", "prior") if style == "constant" else (*activity, "widths")
+    if technology in FAMILIES:
+        return ("export", "weights", "prior") if style == "constant" else ("widths",)
+    return ("activity", "weights", "prior") if style == "constant" else ("activity", "widths")
 
 
 def pairs(
@@ -195,7 +198,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         population = "held out" if after else "all drawn"
         before = at.get((*key, population, "as it is"))
         for name in SHOWN if before else ():
-            if name not in before["quantities"] or (key[2] == "activity" and name != "power_mw"):
+            if name not in before["quantities"] or name not in MORE.get(key[2], SHOWN):
                 continue
             plain, better = (row["quantities"][name] if row else None for row in (before, after))
             cells = [*key, name, f"{plain['designs']} {population}", *_errors(plain)]

@@ -23,9 +23,10 @@ __all__ = [
 ]
 
 Costs = Mapping[str, NDArray[np.float64]]
-Basis = Literal["widths", "prior", "weights", "activity"]
+Basis = Literal["widths", "prior", "weights", "activity", "export"]
 """What an estimate knows: widths only, and needs no more; a prior for weights that are not known yet; the
-weights themselves; weights and inputs, and so what changes from one inference to the next."""
+weights themselves; weights and inputs, and so what changes from one inference to the next; weights and the
+adder graph that the export makes of them."""
 SWITCHED: Final = "switched_"
 """Features of such names are amounts by how much of them changes: dynamic power is made of them, where an
 estimate has them, and nothing else is."""

@@ -8,19 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.errors import ConfigError, UnsupportedLayerError
-from codesign.export import verilog
+from codesign.export import distributed, verilog
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device, HardwareModel, Workload
 from codesign.network import Conv, Dense, Flatten, Folding, MaxPool, Network, ReLU
 from codesign.testing import check_hardware_model
 from hardware_models.constant import ConstantModel
+from hardware_models.counting import count
 from hardware_models.fpga import BLOCK
 from hardware_models.fpga_unrolled import UnrolledModel
 from hardware_models.technology.fpga import available, load
 from search_spaces import econt, econt_float
 from tests.export.designs import randomised
 
-MODEL = UnrolledModel()
+MODEL, EXPORTED = UnrolledModel(), UnrolledModel(exported=True)
 CHIP = Device("xc7", 40.0)
 CONSTANT = Device("xc7", 40.0, weights="constant")
 ADDITIVE = (
@@ -123,6 +124,32 @@ def test_known_constants_cost_the_adders_that_the_asic_model_counts() -> None:
     )
     nothing = chip.with_weights({name: np.zeros_like(each) for name, each in chip.weights.items()})
     assert MODEL.estimate(nothing, CONSTANT).resources.lut == 0
+
+
+@pytest.mark.da4ml
+@pytest.mark.parametrize("clock_mhz", [20.0, 100.0, 300.0])
+def test_registers_of_the_export_are_the_bits_on_its_buses(clock_mhz: float) -> None:
+    pytest.importorskip("da4ml", reason="the extra rtl (da4ml) is not installed")
+    chip, device = randomised(image()), dataclasses.replace(CONSTANT, clock_mhz=clock_mhz)
+    found, ours = (model.estimate(chip, device) for model in (EXPORTED, MODEL))
+    _, *between, _ = distributed.logic(chip, device).widths
+    assert found.resources.ff == pytest.approx(sum(between) + count(chip)[-1].output_bits)
+    assert sum(layer["ff"] for layer in found.by_layer.values()) == pytest.approx(found.resources.ff)
+    assert found.latency_cycles == len(between) + 1
+    assert (found.basis, ours.basis) == ("export", "weights")
+    assert found.resources.lut == ours.resources.lut
+
+
+def test_without_registers_or_weights_the_export_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "logic", None)
+    combinational = dataclasses.replace(CONSTANT, pipelined=False)
+    for chip, device in (
+        (image(), CONSTANT),
+        (randomised(image()), CHIP),
+        (randomised(image()), combinational),
+    ):
+        assert EXPORTED.estimate(chip, device).costs() == MODEL.estimate(chip, device).costs()
+    assert MODEL.estimate(randomised(image()), CONSTANT).resources.ff
 
 
 def test_folded_layers_beside_constant_ones_have_a_prior_of_the_constants_alone() -> None:
