@@ -3,6 +3,7 @@
 import inspect
 import os
 import tomllib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,22 +13,26 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_call
 
 from codesign import catalogue
-from codesign.errors import ConfigError, StoreError
+from codesign.errors import ConfigError, StoreError, counted
 from codesign.hardware import Device, HardwareModel
 from codesign.hardware.device import PART, Redundancy, WeightStorage
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
 from codesign.optimisers.asha import Rungs
 from codesign.progress import Bar
-from codesign.space import SpaceDefinition
+from codesign.space import SearchSpace, SpaceDefinition
 from codesign.study import Setup, Study, Watcher
 from codesign.tasks import Task
 from codesign.training import Recipe
 
-__all__ = ["StudyConfig", "default_workers", "load_study_file", "repeat", "resume", "run"]
+__all__ = ["NoFrontWarning", "StudyConfig", "default_workers", "load_study_file", "repeat", "resume", "run"]
 
 DEFAULT_OBJECTIVES = ("emd", "area_um2")
 DEFAULT_STEPS = 2000
+
+
+class NoFrontWarning(UserWarning):
+    """A search that ended without a design on the front."""
 
 
 class _Strict(BaseModel):
@@ -312,6 +317,7 @@ def run(
     >>> study = run(space="econt", objectives=["emd", "area_um2<=2e6"], trials=20)  # doctest: +SKIP
     >>> study.front()  # doctest: +SKIP
     """
+    _require_objects(space, task, device)
     options = dict(data) if isinstance(data, Mapping) else {"path": data} if data else {}
     name = space if isinstance(space, str) else space.SPACE.name
     chosen = device or Device()
@@ -327,7 +333,7 @@ def run(
             "workers": workers,
             "data": options,
             "export": list(export),
-            "warm_start": list(map(str, warm_start)),
+            "warm_start": [str(each) for each in _listed(warm_start)],
             "recipe": _recipe_values(recipe, steps),
             "device": {
                 "model": model if isinstance(model, str) else model.name,
@@ -344,7 +350,38 @@ def run(
     )
     by_name = isinstance(space, str) and isinstance(task, str) and isinstance(model, str)
     with Bar(trials, setup.objectives, setup.why_torch) if progress else nullcontext() as watcher:
-        return start(config, setup, out, watcher, by_name=by_name)
+        study = start(config, setup, out, watcher, by_name=by_name)
+    _warn_of_no_front(study)
+    return study
+
+
+def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    return [paths] if isinstance(paths, str | Path) else paths
+
+
+def _require_objects(space: Any, task: Any, device: Any) -> None:
+    """Reject what is easily taken for what is wanted."""
+    if isinstance(space, SearchSpace):
+        raise ConfigError(
+            f"space {space.name!r} is a bare SearchSpace, which builds no networks; give an object or module "
+            "with SPACE and build(candidate), or measure yourself: codesign.create"
+        )
+    if isinstance(task, type):
+        raise ConfigError(f"task is the class {task.__name__}; give one of its objects, or a name")
+    if device is not None and not isinstance(device, Device):
+        raise ConfigError(f"device is {device!r}; give a Device, such as Device(technology='xc7')")
+
+
+def _warn_of_no_front(study: Study) -> None:
+    if len(study.front()):
+        return
+    ended = study.evaluations
+    bounds = ", ".join(goal.spelling for goal in study.objectives if goal.budget is not None)
+    why = f"no trained design keeps every budget ({bounds})"
+    if not any(each.ok for each in ended):
+        why = f"none of {counted(len(ended), 'design')} was trained to the end"
+        why += "".join([f"; the last {each.status}: {each.reason}" for each in ended[-1:]])
+    warnings.warn(f"{study.folder} has an empty front: {why}", NoFrontWarning, stacklevel=3)
 
 
 def start(
@@ -388,6 +425,7 @@ def stored_config(folder: str | Path) -> StudyConfig:
         maker = "create" if study.told else "run"
         raise StoreError(
             f"{folder} was made from Python objects; go on with codesign.{maker}(..., out={str(folder)!r})"
+            + ("" if study.told else ", and give what it returns to codesign.repeat")
         )
     config = parse_study(study.meta["config"], str(folder))
     engine = config.recipe.engine or "torch"  # studies older than the compiled engine name none

@@ -88,10 +88,11 @@ class Objective:
             )
         scale, given, name, relation, bound = match.groups()
         sense: Sense = "max" if given == "max" else "min"
+        other = "max" if sense == "min" else "min"
         if relation and relation != ("<=" if sense == "min" else ">="):
             raise ConfigError(
                 f"objective {text!r}: a value to {sense}imise takes a bound with "
-                f"{'<=' if sense == 'min' else '>='}"
+                f"{'<=' if sense == 'min' else '>='}; to {other}imise it: '{other} {name}{relation}{bound}'"
             )
         try:
             budget = float(bound) if bound else None

@@ -119,7 +119,7 @@ def adrs(front: Points, found: Points) -> float:
     return float(np.maximum(excess.max(axis=2), 0.0).min(axis=1, initial=np.inf).mean())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Front:
     """The evaluations that none dominates.
 
@@ -182,6 +182,11 @@ class Front:
             hypervolume(costs, bound),
         )
 
+    def __repr__(self) -> str:
+        """In one line; ``rows()`` and ``to_dict()`` tell all."""
+        goals = ", ".join(goal.spelling for goal in self.objectives)
+        return f"<Front of {len(self)} designs: {goals}; hypervolume {self.hypervolume:.6g}>"
+
     def __len__(self) -> int:
         return len(self.evaluations)
 
@@ -206,7 +211,7 @@ class Front:
         }
 
 
-COMPARED = ("emd", "operations", "area_um2", "power_mw")
+COMPARED = ("emd", "operations", "area_um2", "power_mw", "lut")
 
 
 def _row(evaluation: Evaluation, baseline: Evaluation | None) -> dict[str, Any]:

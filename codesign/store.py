@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 from zipfile import BadZipFile
 
 import numpy as np
@@ -67,6 +68,9 @@ CREATE TABLE IF NOT EXISTS repeats (
     PRIMARY KEY (digest, seed)
 );
 """
+_WRITERS: WeakValueDictionary[Path, "Store"] = WeakValueDictionary()
+"""What this process has open to write."""
+
 SynthesisStatus = Literal["ok", "failed", "timeout"]
 
 
@@ -146,7 +150,7 @@ class Store:
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
                 connection.commit()
             beside.replace(folder / DATABASE)
-            return cls(folder, _writer(folder / DATABASE), lock)
+            return cls._writing(folder, lock)
         except BaseException:
             beside.unlink(missing_ok=True)
             lock.release()
@@ -154,15 +158,26 @@ class Store:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Store":
-        """Open a study to go on with it; raise ``StoreError`` if another process is at it."""
+        """Open a study to go on with it; raise ``StoreError`` if another process is at it.
+
+        Where this process has it open already, as in a notebook whose cell is run again, that one is closed.
+        """
         folder = Path(folder)
         cls.read(folder).close()
+        earlier = _WRITERS.get(folder.resolve())
+        if earlier is not None:
+            earlier.close()
         lock = _locked(folder)
         try:
-            return cls(folder, _writer(folder / DATABASE), lock)
+            return cls._writing(folder, lock)
         except BaseException:
             lock.release()
             raise
+
+    @classmethod
+    def _writing(cls, folder: Path, lock: FileLock) -> "Store":
+        store = _WRITERS[folder.resolve()] = cls(folder, _writer(folder / DATABASE), lock)
+        return store
 
     @classmethod
     def read(cls, folder: str | Path) -> "Store":
@@ -306,7 +321,9 @@ class Store:
         """The trained network of a whole digest."""
         path = self.network_path(digest)
         if not path.is_file():
-            raise StoreError(f"design {digest} was not trained to the end: {path} is missing")
+            trained = any(each.ok and each.candidate.digest == digest for each in self.evaluations())
+            why = "restore the file from a copy" if trained else "it was not trained to the end"
+            raise StoreError(f"design {digest} has no network: {path} is missing; {why}")
         return Network.load(path)
 
     def record_synthesis(self, synthesis: Synthesis) -> None:

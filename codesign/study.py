@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import CodesignError, ConfigError, SpaceError, StoreError, UnsupportedLayerError
+from codesign.errors import (
+    CodesignError,
+    ConfigError,
+    DataError,
+    SpaceError,
+    StoreError,
+    UnsupportedLayerError,
+)
 from codesign.evaluation import Evaluation, Reference, Repeated, Status, latest
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
 from codesign.export import exporter
@@ -358,6 +365,9 @@ class Study:
                     self.store.finish(_priced_anew(setup, taken, network), network)
                 else:
                     self.store.finish(taken)
+                    for each in earlier.store.repeats():
+                        if each.candidate == candidate:
+                            self.store.record_repeat(replace(each, number=number, costs=taken.costs))
                 rows[candidate] = (number, taken)
 
     @classmethod
@@ -1032,7 +1042,7 @@ def _evaluate(
         until=until,
         go_on=None if go_on is None else Checkpoint.from_arrays(go_on),
     )
-    metrics = task.score(fitted.network) if fitted.status == "ok" else {}
+    metrics = _scored(task, fitted.network) if fitted.status == "ok" else {}
     return Outcome(
         network=fitted.network,
         status=fitted.status,
@@ -1045,6 +1055,19 @@ def _evaluate(
         engine=fitted.engine,
         checkpoint=fitted.checkpoint.to_arrays() if until is not None and until < recipe.steps else None,
     )
+
+
+def _scored(task: Task, network: Network) -> Mapping[str, Summary]:
+    """The scores of a network; raise ``DataError`` for what is no finite value of each metric."""
+    found = task.score(network)
+    for name in task.metrics:
+        given = found.get(name) if isinstance(found, Mapping) else found
+        if not isinstance(given, Summary) or not np.isfinite(given.mean):
+            raise DataError(
+                f"score of task {task.name!r} gave {given!r} for the metric {name!r}; it gives a Summary of "
+                "finite values for each of its metrics: Summary.of(values)"
+            )
+    return found
 
 
 def _priced_anew(setup: Setup, evaluation: Evaluation, network: Network) -> Evaluation:
@@ -1119,9 +1142,13 @@ def _told_metrics(
 def _same_study(stored: Mapping[str, Any], given: Mapping[str, Any], folder: Path) -> None:
     """Raise ``StoreError`` naming what differs between a stored study and what it is to go on with."""
     for key, value in given.items():
-        if json.loads(json.dumps(value)) != stored.get(key):
+        has, value = stored.get(key), json.loads(json.dumps(value))
+        if value != has:
+            if isinstance(value, Mapping) and isinstance(has, Mapping):
+                names = [name for name in {**has, **value} if has.get(name) != value.get(name)]
+                has, value = ({name: each.get(name) for name in names} for each in (has, value))
             raise StoreError(
-                f"{folder} was made with another {key}: it has {_short(stored.get(key))}, given is "
+                f"{folder} was made with another {key}: it has {_short(has)}, given is "
                 f"{_short(value)}; go on with what it was made with, or start a new study in another folder"
             )
 

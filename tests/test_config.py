@@ -13,6 +13,7 @@ from codesign.config import StudyConfig, default_workers, load_study_file, parse
 from codesign.errors import ConfigError, MissingToolError, StoreError
 from codesign.objectives import Objective
 from codesign.optimisers.asha import Rungs
+from codesign.space import SearchSpace, integer
 from codesign.study import Setup
 from codesign.tasks.econt import EcontTask
 from codesign.training import COMPILED_LOSSES, Recipe
@@ -380,6 +381,9 @@ class FakeStudy:
         (folder / "study.sqlite").touch()
         return self
 
+    def front(self) -> list[int]:
+        return [0]
+
     def open(self, folder: Path) -> "FakeStudy":
         return self
 
@@ -534,3 +538,36 @@ def test_asha_behind_an_optimiser_trains_rung_by_rung() -> None:
 def test_rungs_that_cannot_be_are_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         module.parse_study({"space": "econt", "data": {"wafers": 500}, **given}, "here").setup()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"space": SearchSpace("bare", (integer("width", 1, 9),))},
+            "bare SearchSpace, which builds no networks",
+        ),
+        ({"task": EcontTask}, "task is the class EcontTask; give one of its objects"),
+        ({"device": "xc7"}, r"device is 'xc7'; give a Device, such as Device\(technology='xc7'\)"),
+    ],
+)
+def test_what_is_easily_taken_for_what_is_wanted_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        module.run(**{"space": "econt", **given})
+
+
+def test_one_folder_to_start_from_needs_no_list(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=rf"{tmp_path}/gone holds no study"):
+        module.run(
+            space="econt", out=tmp_path / "new", data={"wafers": 400}, warm_start=str(tmp_path / "gone")
+        )
+
+
+def test_python_is_warned_of_an_empty_front(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"space": "econt", "steps": 5, "data": {"wafers": 400}, "workers": 1, "trials": 1}
+    given["progress"] = False
+    with pytest.warns(module.NoFrontWarning, match="no trained design keeps every budget"):
+        module.run(objectives=["emd<=1e-9", "area_um2"], out=tmp_path / "tight", **given)
+    wild = Recipe.quick(5, learning_rate=1e30)
+    with pytest.warns(module.NoFrontWarning, match="none of 1 design was trained to the end; the last diverged"):
+        module.run(recipe=wild, out=tmp_path / "wild", **given)

@@ -128,13 +128,22 @@ def test_a_reader_cannot_write(folder: Path) -> None:
     assert message.startswith(f"cannot write {folder / 'study.sqlite'}: attempt to write a readonly database")
 
 
-def test_a_second_writer_is_refused_until_the_first_has_closed(folder: Path) -> None:
+def test_a_second_process_is_refused_until_the_first_has_closed(folder: Path) -> None:
     expected = f"{folder} is being written by another codesign process; wait for it or stop it"
     with Store.open(folder):
-        assert error_of(lambda: Store.open(folder)) == expected
         program = "import sys; from codesign.store import Store; Store.open(sys.argv[1])"
         assert expected in run_python(program, folder).stderr
     Store.open(folder).close()
+
+
+def test_opening_again_in_one_process_closes_what_was_open(folder: Path) -> None:
+    first = Store.open(folder)
+    with Store.open(folder) as second:
+        assert len(second.evaluations()) == 2
+        assert error_of(first.evaluations).startswith(f"the study in {folder} was closed")
+        first.close()
+        program = "import sys; from codesign.store import Store; Store.open(sys.argv[1])"
+        assert "is being written by another" in run_python(program, folder).stderr
 
 
 def test_a_study_is_not_made_over_another(folder: Path, tmp_path: Path) -> None:
@@ -358,8 +367,10 @@ def test_a_trained_network_is_kept_and_read_back(folder: Path) -> None:
         assert store.network(candidate(2).digest) == NETWORK
         missing = candidate(0).digest
         assert error_of(lambda: store.network(missing)) == (
-            f"design {missing} was not trained to the end: {store.network_path(missing)} is missing"
+            f"design {missing} has no network: {store.network_path(missing)} is missing; restore the file "
+            "from a copy"
         )
+        assert error_of(lambda: store.network("0" * 16)).endswith("is missing; it was not trained to the end")
     assert names(folder) == {"study.sqlite", "networks"}
     assert names(folder / "networks") == {f"{candidate(2).digest}.json"}
 

@@ -26,6 +26,7 @@ from codesign.errors import BudgetError, ConfigError, StoreError
 from codesign.evaluation import Evaluation
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Workload
+from codesign.metrics import Summary
 from codesign.network import Dense, Flatten, Network
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
@@ -792,3 +793,36 @@ def test_what_run_returned_is_repeated_and_what_was_only_opened_needs_its_folder
     opened.close()
     with pytest.raises(StoreError, match="was made from Python objects"):
         codesign.repeat(tmp_path, progress=False)
+
+
+class Blind:
+    """A task whose score is of no use."""
+
+    def __init__(self, task: Any, found: Any) -> None:
+        self.task, self.found = task, found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.task, name)
+
+    def score(self, network: Network) -> Any:
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"error": Summary(float("nan"), 0.1, 0.1, 10)}, "Summary(mean=nan"),
+        ({"error": 0.5}, "gave 0.5 for the metric 'error'"),
+        ({}, "gave None for the metric 'error'"),
+        (0.5, "gave 0.5 for the metric 'error'"),
+    ],
+)
+def test_a_score_of_no_finite_value_fails_its_design(
+    tmp_path: Path, setup: Setup, found: Any, words: str
+) -> None:
+    blind: Any = Blind(setup.task, found)
+    run(tmp_path, replace(setup, task=blind), 2)
+    for evaluation in Study.read(tmp_path).evaluations:
+        assert evaluation.status == "failed"
+        assert words in evaluation.reason
+        assert "it gives a Summary of finite values for each of its metrics" in evaluation.reason

@@ -189,9 +189,9 @@ def _device_options(command: Any) -> Any:
     "--objective",
     "objectives",
     multiple=True,
-    help="What is traded, such as emd or 'area_um2<=2e6'; give two or more. Known costs: operations, macs, "
-    "parameters, weight_bits, bops, output_bits (of a link), and what the model predicts: area_um2, power_mw, "
-    "energy_nj, latency_ns, initiation_interval; lut, ff, dsp, bram_18k.",
+    help="What is traded, such as emd, 'area_um2<=2e6' or 'max accuracy'; give two or more. Known costs: "
+    "operations, macs, parameters, weight_bits, bops, output_bits (of a link), and what the model predicts: "
+    "area_um2, power_mw, energy_nj, latency_ns, initiation_interval; lut, ff, dsp, bram_18k.",
 )
 @click.option(
     "--limit", "limits", multiple=True, help="A bound on a cost that is not traded: 'operations<=40000'."
@@ -363,7 +363,7 @@ def _dry_run(config: "StudyConfig", as_json: bool) -> None:
 
     import numpy as np
 
-    from codesign.cli.view import print_survey, waiting
+    from codesign.cli.view import COLUMNS, print_survey, waiting
 
     with waiting("Loading data"):
         setup = config.setup()
@@ -371,7 +371,7 @@ def _dry_run(config: "StudyConfig", as_json: bool) -> None:
     problem.check_budgets(rng)
     names = dict.fromkeys([goal.name for goal in (*problem.known_objectives, *problem.limits)])
     survey = problem.survey(
-        [*names, *(n for n in ("operations", "area_um2", "power_mw") if n not in names)], rng
+        dict.fromkeys([*names, *(name for name in COLUMNS if name in setup.model.predicts)]), rng
     )
     baseline = setup.costs(setup.baseline) if setup.baseline else {}
     if as_json:

@@ -149,8 +149,9 @@ def _changes_words(changes: FrontChanges) -> str:
     verb = "has" if changes.lacking == 1 else "have"
     lacking = f"; {counted(changes.lacking, 'trained design')} {verb} no report" if changes.lacking else ""
     return (
-        f"The front with measured {costs} in place of predicted, of {counted(changes.compared, 'design')}{lacking}: "
-        f"{len(changes.predicted)} before, {len(changes.measured)} after; leave: {left}; enter: {came}."
+        f"The front with measured {costs} in place of predicted, of {counted(changes.compared, 'design')}"
+        f"{lacking}: {len(changes.predicted)} before, {len(changes.measured)} after; "
+        f"leave: {left}; enter: {came}."
     )
 
 

@@ -54,7 +54,8 @@ WIDTH = 150
 SHORT_DIGEST = 8
 NARROW = {"operations": "opera-\ntions", "parameters": "param-\neters", "weight_bits": "weight\nbits"}
 SPREAD = ("mean", "spread over\nwafers", "error of\nthe mean")
-COLUMNS = ("operations", "area_um2", "power_mw", "latency_ns")
+COLUMNS = ("operations", "area_um2", "power_mw", "lut", "ff", "dsp", "latency_ns")
+BRIEF = 3
 
 
 def make_console(*, error: bool = False) -> Console:
@@ -174,6 +175,13 @@ class View:
         """Designs that have ended at least once; what an earlier study gave is none of the trials."""
         return len({each.candidate for each in self._ended if not each.origin.startswith(WARM_START)})
 
+    @property
+    def _costs(self) -> list[str]:
+        """Costs that are traded, and the first of the usual ones."""
+        traded = [goal.name for goal in self._setup.objectives if goal.name in COST_UNITS]
+        usual = [name for name in COLUMNS if name in self._setup.model.predicts]
+        return _distinct(*traded, *usual[:BRIEF])
+
     def _left(self) -> str:
         done = self._designs - self._before
         if done < 2:
@@ -189,8 +197,10 @@ class View:
             values.append(f"{score} {_number(evaluation.value(score))}")
         else:
             values.append(f"{evaluation.status}: {evaluation.reason}")
-        costs = (("operations", ""), ("area_um2", " um2"), ("power_mw", " mW"))
-        values += [f"{name.split('_')[0]} {_number(evaluation.costs[name])}{unit}" for name, unit in costs]
+        for name in self._costs:
+            unit = COST_UNITS[name]
+            words = name.removesuffix("_um2").removesuffix("_mw").removesuffix("_ns")
+            values.append(f"{words} {_number(evaluation.costs.get(name))} {unit}".rstrip())
         return "  ".join([*values, f"front {len(self._front)}", f"left {self._left()}"])
 
     def _drawing(self) -> Group:
@@ -212,7 +222,7 @@ class View:
         score = _score(self._setup.objectives)
         table = Table(box=None, header_style="bold", pad_edge=False)
         units = {**COST_UNITS, **self._setup.task.metrics}
-        for name in ("design", "digest", "steps", *_distinct(score, *COLUMNS[:3]), "state"):
+        for name in ("design", "digest", "steps", *_distinct(score, *self._costs), "state"):
             side: Literal["left", "right"] = "left" if name in ("digest", "state") else "right"
             table.add_column(_heading(name, units, narrow=narrow), justify=side)
         best = {evaluation.number for evaluation in self._front}
@@ -231,7 +241,7 @@ class View:
     def _row(
         self, number: int, candidate: Candidate, steps: int, values: Mapping[str, float]
     ) -> tuple[str, ...]:
-        names = _distinct(_score(self._setup.objectives), *COLUMNS[:3])
+        names = _distinct(_score(self._setup.objectives), *self._costs)
         cells = (_number(values.get(name)) for name in names)
         return (str(number), candidate.digest[:SHORT_DIGEST], f"{steps:,}", *cells)
 
@@ -452,7 +462,7 @@ def print_status(study: Study, data: Mapping[str, Any]) -> None:
 def _status_table(study: Study, best: set[str], narrow: bool) -> Table:
     score = _score(study.objectives)
     goals = [goal.name for goal in study.objectives] if study.told else []
-    names = _distinct(score, *goals, *(name for name in _costs(study) if name in COLUMNS[:3]))
+    names = _distinct(score, *goals, *_costs(study)[:BRIEF])
     units = {**study.units, "CPU": "s"}
     table = Table(title=f"{escape(str(study.folder))}: {_counts(study)}", title_justify="left")
     origins = [] if narrow else ["from"]

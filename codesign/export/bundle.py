@@ -355,8 +355,8 @@ def _require_replaceable(place: Path, target: str) -> None:
     added = sorted(_files(place) - known)
     if added:
         raise OutputError(
-            f"{place} holds {counted(len(added), 'file')} that the export did not write ({', '.join(added[:3])}); move "
-            "them away, or choose another folder"
+            f"{place} holds {counted(len(added), 'file')} that the export did not write ({', '.join(added[:3])}); "
+            "move them away, or choose another folder"
         )
 
 

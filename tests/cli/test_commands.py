@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -58,6 +59,22 @@ def commands(
 
 
 LEAVES = dict(commands(cli))
+
+
+def test_models_of_fpgas_run_and_are_surveyed(tmp_path: Path, codesign: Call) -> None:
+    given = shlex.split(
+        "--space econt --objective emd --objective lut<=40000 --model fpga-unrolled --technology xc7 "
+        "--weights constant --wafers 400"
+    )
+    survey = codesign("run", *given, "--dry-run")
+    assert survey.code == 0, survey.err
+    for cost in ("lut", "ff", "dsp", "latency_ns"):
+        assert cost in survey.out
+    run = codesign("run", *given, "--trials", 2, "--steps", 20, "--workers", 1, "--out", tmp_path / "out")
+    assert run.code == 0, run.err
+    assert re.search(r"emd [\d.]+  lut [\d,]+  operations 6,544  ff [\d,.]+", run.err)
+    assert "/ baseline" in run.out
+    assert codesign("status", tmp_path / "out").code == 0
 
 
 def test_a_run_that_trains_nothing_to_the_end_fails_and_draws_nothing(tmp_path: Path, codesign: Call) -> None:
@@ -141,7 +158,7 @@ def test_dry_run_trains_nothing_and_makes_no_folder(tmp_path: Path, codesign: Ca
     assert "Nothing was trained" in result.out
     data = parsed(codesign("run", *options, "--json"))
     assert data["size"] == 3489423898150425480
-    assert set(data["ranges"]) == {"area_um2", "operations", "power_mw"}
+    assert set(data["ranges"]) == {"area_um2", "operations", "power_mw", "latency_ns"}
     for low, high in data["ranges"].values():
         assert 0 < low < high
     assert 0 < data["share"] < 1
