@@ -37,7 +37,7 @@ class UnrolledModel:
     ----------
     exported
         Whether flip-flops and cycles of counted weights are those of the adder graph that the export writes:
-        some seconds a network, and da4ml has to be there. Otherwise those of our own graph, in milliseconds.
+        about a second a network, and da4ml has to be there. Otherwise those of our own graph.
     """
 
     exported: bool = False

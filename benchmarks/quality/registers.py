@@ -1,6 +1,6 @@
 """Where the error of flip-flops comes from: da4ml's graph beside ours and beside the syntheses for xc7.
 
-    python benchmarks/quality/registers.py    # three minutes; benchmarks/results/registers.json
+    python benchmarks/quality/registers.py    # one minute; benchmarks/results/registers.json
 
 Of each drawn design with constant weights, over synthesised flip-flops: those of our graph; of our graph cut
 as if it were as deep as da4ml's; the buses of da4ml's graph (what the export writes); and these with the
