@@ -22,13 +22,17 @@ def names(kind: Kind) -> list[str]:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """The object of a registered name, of ``package.module``, or of ``package.module:attribute``."""
+    """What a name stands for: a registered one, ``package.module``, ``file.py``, or an attribute of these.
+
+    The last is written ``package.module:Name`` or ``file.py:Name``.
+    """
     for point in _points(kind):
         if point.name == name:
             return _guarded(name, point.load)
     if "." in name or ":" in name:
         module, _, attribute = name.partition(":")
-        loaded = _guarded(name, lambda: importlib.import_module(module))
+        file = module.endswith(".py")
+        loaded = _from_file(Path(module)) if file else _guarded(name, lambda: importlib.import_module(module))
         if not attribute:
             return loaded
         if not hasattr(loaded, attribute):
@@ -42,7 +46,7 @@ def search_space(given: str | SpaceDefinition) -> SpaceDefinition:
     """A space's definition: by name, by module, by Python file, or the object itself."""
     definition: Any = given
     if isinstance(given, str):
-        definition = _from_file(Path(given)) if given.endswith(".py") else load("search_spaces", given)
+        definition = load("search_spaces", given)
     if not isinstance(getattr(definition, "SPACE", None), SearchSpace):
         raise ConfigError(f"search space {given!r} has no SPACE that is a SearchSpace; define one in it")
     if not callable(getattr(definition, "build", None)):
@@ -69,14 +73,17 @@ def _points(kind: Kind) -> list[EntryPoint]:
 
 
 def _from_file(path: Path) -> Any:
+    import cloudpickle
+
     if not path.is_file():
-        raise ConfigError(f"there is no search space file {path}")
+        raise ConfigError(f"there is no file {path}")
     specification = importlib.util.spec_from_file_location(f"codesign_user_{path.stem}", path)
     if specification is None or specification.loader is None:
         raise ConfigError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
     _guarded(str(path), lambda: cast(Any, specification.loader).exec_module(module))
+    cloudpickle.register_pickle_by_value(module)  # processes cannot import it
     return module
 
 

@@ -210,8 +210,10 @@ def _resolved(config: StudyConfig, folder: Path) -> StudyConfig:
         update["data"] = {**config.data, "path": str((folder / config.data["path"]).resolve())}
     if config.warm_start:
         update["warm_start"] = [str((folder / path).resolve()) for path in config.warm_start]
-    if config.space.endswith(".py"):
-        update["space"] = str((folder / config.space).resolve())
+    for name in ("space", "task"):
+        file, colon, attribute = getattr(config, name).partition(":")
+        if file.endswith(".py"):
+            update[name] = f"{(folder / file).resolve()}{colon}{attribute}"
     given = config.device.model_fields_set
     paths = [
         name for name in ("calibration", "technology") if name in given and _is_path(config.device, name)
@@ -232,7 +234,9 @@ def _task(name: str, options: Mapping[str, Any]) -> Task:
     """Make a task; its options are checked against the annotations of its ``from_options``."""
     make = getattr(catalogue.load("tasks", name), "from_options", None)
     if not callable(make):
-        raise ConfigError(f"task {name!r} has no from_options(**options); name a class that has")
+        raise ConfigError(
+            f"task {name!r} has no from_options(**options); name a class that has, as file.py:Name"
+        )
     strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
     try:
         task: Task = validate_call(config=strict)(make)(**options)

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -5,6 +6,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import cloudpickle
 import pytest
 
 from codesign import catalogue
@@ -139,9 +141,9 @@ def test_an_error_of_the_space_itself_is_passed_on(file: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    assert refused(str(tmp_path / "no.py")) == f"there is no search space file {tmp_path / 'no.py'}"
+    assert refused(str(tmp_path / "no.py")) == f"there is no file {tmp_path / 'no.py'}"
     (tmp_path / "folder.py").mkdir()
-    assert refused(str(tmp_path / "folder.py")).startswith("there is no search space file")
+    assert refused(str(tmp_path / "folder.py")).startswith("there is no file")
 
 
 def test_an_object_is_checked_as_a_module_is() -> None:
@@ -174,3 +176,14 @@ def test_what_is_no_hardware_model_is_refused(given: Any, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         hardware_model(given)
     assert str(raised.value).startswith(message)
+
+
+def test_a_class_of_a_file_is_named_behind_it_and_needs_no_import_in_another_process(file: Path) -> None:
+    file.write_text("class Mine:\n    def answer(self) -> int:\n        return 42\n")
+    made = load("tasks", f"{file}:Mine")()
+    sent = cloudpickle.dumps(made)
+    program = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).answer())"
+    found = subprocess.run([sys.executable, "-c", program], input=sent, capture_output=True, check=False)
+    assert found.stdout.decode().strip() == "42", found.stderr.decode()
+    with pytest.raises(ConfigError, match="has no 'Yours'"):
+        load("tasks", f"{file}:Yours")

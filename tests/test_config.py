@@ -242,7 +242,7 @@ def test_a_task_of_ones_own_takes_its_own_options(monkeypatch: pytest.MonkeyPatc
         "unknown key 'deep'; known are size, depth"
     )
     assert fault(task="own", data={"size": 1, "depth": -2}) == "data of task 'own': depth is below 0"
-    assert fault(task="none") == "task 'none' has no from_options(**options); name a class that has"
+    assert fault(task="none").startswith("task 'none' has no from_options(**options); name a class that has")
 
 
 @pytest.mark.parametrize("content", [b"space = econt", b"space", b"\xff\xfe", b'{"space": "econt"}'])
@@ -263,12 +263,15 @@ def test_a_file_that_is_not_there_or_is_a_folder(tmp_path: Path) -> None:
 def test_paths_of_a_study_file_are_relative_to_it(
     space_file: Path, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file.write_text('space = "my_space.py"\nout = "runs/a"\n[data]\npath = "../wafers"')
+    file.write_text(
+        'space = "my_space.py"\ntask = "my_space.py:Mine"\nout = "runs/a"\n[data]\npath = "../wafers"'
+    )
     (file.parent / "elsewhere").mkdir()
     monkeypatch.chdir(file.parent / "elsewhere")
     for path in (file, Path("..") / "study.toml"):
         config = load_study_file(path)
         assert config.space == str(space_file)
+        assert config.task == f"{space_file}:Mine"
         assert config.out == str(file.parent / "runs" / "a")
         assert config.data == {"path": str(file.parent.parent / "wafers")}
 
@@ -569,5 +572,5 @@ def test_python_is_warned_of_an_empty_front(tmp_path: Path) -> None:
     with pytest.warns(module.NoFrontWarning, match="no trained design keeps every budget"):
         module.run(objectives=["emd<=1e-9", "area_um2"], out=tmp_path / "tight", **given)
     wild = Recipe.quick(5, learning_rate=1e30)
-    with pytest.warns(module.NoFrontWarning, match="none of 1 design was trained to the end; the last diverged"):
+    with pytest.warns(module.NoFrontWarning, match="none of 1 design was trained .*; the last diverged"):
         module.run(recipe=wild, out=tmp_path / "wild", **given)

@@ -169,7 +169,7 @@ def _device_options(command: Any) -> Any:
 @cli.command(epilog="Example: codesign run examples/demo.toml --out runs/demo")
 @click.argument("study_file", required=False, type=click.Path())
 @click.option("--space", help="Search space: a name, package.module, or file.py.  [default: econt]")
-@click.option("--task", help="Task.  [default: econt]")
+@click.option("--task", help="Task: a name, package.module:Class, or file.py:Class.  [default: econt]")
 @click.option("--trials", type=int, help="Designs to evaluate, the baseline among them.  [default: 60]")
 @click.option("--steps", type=int, help="Optimiser steps of each training.  [default: 2000]")
 @click.option(

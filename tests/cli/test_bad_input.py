@@ -209,7 +209,7 @@ SPACE = SearchSpace("own", ({items},))
             OWN.format(imports="", body="...", items="ordinal('weight_bits', (2, 4))"),
             ("weight_bits", "named like a cost", "rename"),
         ),
-        (None, ("there is no search space file",)),
+        (None, ("there is no file",)),
     ],
     ids=["no SPACE", "raises", "exits", "syntax", "no valid point", "build", "name taken", "absent"],
 )
