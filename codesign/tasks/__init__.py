@@ -1,6 +1,6 @@
 """Tasks: a dataset, the loss that fits a network to it, and the scores it is judged by."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from codesign.metrics import Summary
 from codesign.network import Network
 
-__all__ = ["Samples", "Task"]
+__all__ = ["OwnLoss", "Samples", "Task"]
+
+OwnLoss = Callable[[Any, Any, Any], Any]
+"""A loss that a task brings: prediction and target, tensors of shape ``(n, k)``, and weights of the samples,
+``(n,)`` or None, to a scalar tensor, the mean over the batch. PyTorch differentiates it and trains."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,12 +24,13 @@ class Samples:
     Parameters
     ----------
     inputs
-        Shape ``(n, height, width, channels)``, float32.
+        Shape ``(n, *input_shape)`` of the networks, float32: images ``(n, height, width, channels)``, or
+        flat ``(n, f)``.
     targets
-        Shape ``(n, k)``, float32.
+        Shape ``(n, k)``, float32; of a classifier one-hot, a column a class.
     output_index
         Shape ``(k,)``: which of the network's flattened outputs (channels last) are compared with the
-        targets; the others are free.
+        targets, ``np.arange(k)`` for all in order; the others are free.
     weights
         Shape ``(n,)``, float32, not negative: what the loss of each sample is multiplied by; None: 1.
     conditions
@@ -46,7 +51,8 @@ class Samples:
 class Task(Protocol):
     """A dataset with a loss and scores.
 
-    Worker processes share the memory of a task's arrays, which cannot be written there.
+    Worker processes share the memory of a task's arrays, which cannot be written there. What it takes to
+    bring one: ``docs/howto/own-task.md``.
 
     Optional beside: ``constant() -> dict[str, Summary]``, the scores of an answer that is the same for every
     sample; tables then say how many designs are near it.
@@ -58,12 +64,15 @@ class Task(Protocol):
     """Name of the task."""
 
     @property
-    def loss(self) -> str:
-        """Name of the training loss, in ``codesign.training.losses``, where the recipe names no other."""
+    def loss(self) -> str | OwnLoss:
+        """Name of the training loss, in ``codesign.training.losses``, where the recipe names no other.
+
+        Or a function: PyTorch then trains.
+        """
 
     @property
     def metrics(self) -> Mapping[str, str]:
-        """Metrics that ``score`` gives, with their units."""
+        """Name of each metric that ``score`` gives, to its unit (``1`` for a share)."""
 
     @property
     def training(self) -> Samples:
@@ -74,7 +83,10 @@ class Task(Protocol):
         """Samples to stop on and to score on."""
 
     def score(self, network: Network) -> dict[str, Summary]:
-        """Every metric of a fitted network on the validation samples, by name."""
+        """Every metric of a fitted network on the validation samples, by name: ``Summary.of(values)``."""
 
     def describe(self) -> dict[str, Any]:
-        """Where the data come from, as plain data that identifies it: a study is resumed on the same."""
+        """What tells these data from others, as plain data for JSON.
+
+        A study goes on only if this is as it was: source, sizes, options, best with a digest of the arrays.
+        """

@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError, DataError, DifferenceError
 from codesign.half_up import FLOAT32_BITS, accumulator_bits
 from codesign.network import Network
-from codesign.tasks import Samples
+from codesign.tasks import OwnLoss, Samples
 from codesign.training.compiled_run import CompiledRun
 from codesign.training.engine import with_engine
-from codesign.training.recipe import Engine, Recipe
+from codesign.training.recipe import LOGIT_LOSSES, Engine, Recipe
 from codesign.training.run import Checkpoint, Progress, Run
+from codesign.training.weights import ends_in_sigmoid
 
-__all__ = ["Checkpoint", "Fit", "Progress", "fit", "require_samples", "result"]
+__all__ = ["Checkpoint", "Fit", "Progress", "fit", "require_loss", "require_samples", "result"]
 
 COMPARED = 32
 """Validation samples on which a fit's integers are compared with the interpreter's."""
+
+SHARES_OFF = 1e-3
+"""How far the shares of the classes may be from a sum of 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def fit(
     validation: Samples,
     recipe: Recipe,
     *,
-    loss: str,
+    loss: str | OwnLoss,
     seed: int,
     until: int | None = None,
     go_on: Checkpoint | None = None,
@@ -96,7 +100,7 @@ def fit(
     recipe
         Steps, batch, rate, stopping.
     loss
-        Name of the loss, one of ``codesign.training.losses.LOSSES``.
+        Name of the loss, one of ``codesign.training.losses.LOSSES``, or a function (``OwnLoss``).
     seed
         Of the fresh weights and of the order of the samples.
     until
@@ -111,9 +115,10 @@ def fit(
     Raises
     ------
     ConfigError
-        For an unknown loss, or a step to stop at that the recipe has not.
+        For an unknown loss, a loss of logits and a network that ends in a sigmoid, or a step to stop at
+        that the recipe has not.
     DataError
-        For samples that do not fit the network, or none.
+        For samples that do not fit the network or the loss, or none.
     UnsupportedLayerError
         For a network that cannot be computed exactly while training.
     DifferenceError
@@ -121,6 +126,7 @@ def fit(
     """
     for name, samples in (("training", training), ("validation", validation)):
         require_samples(name, samples, network)
+        require_loss(loss, name, samples, network)
     cpu, wall = time.process_time(), time.perf_counter()
     recipe, _ = with_engine(recipe, loss, conditional=network.conditions > 0)
     run = _run(network, training, validation, recipe, loss, seed)
@@ -172,9 +178,15 @@ def _require_same_integers(run: Run, fitted: Fit, inputs: NDArray[Any]) -> None:
 
 
 def _run(
-    network: Network, training: Samples, validation: Samples, recipe: Recipe, loss: str, seed: int
+    network: Network,
+    training: Samples,
+    validation: Samples,
+    recipe: Recipe,
+    loss: str | OwnLoss,
+    seed: int,
 ) -> Run:
     if recipe.engine == "native":
+        assert isinstance(loss, str), "with_engine refuses own losses"
         return CompiledRun(network, training, validation, recipe, loss, seed)
     from codesign.training.torch_run import TorchRun
 
@@ -216,3 +228,28 @@ def require_samples(name: str, samples: Samples, network: Network) -> None:
         and not 0 <= samples.output_index.min() <= samples.output_index.max() < outputs
     ):
         raise DataError(f"the {name} output index goes beyond the {outputs} outputs of the network")
+
+
+def require_loss(loss: str | OwnLoss, name: str, samples: Samples, network: Network) -> None:
+    """Raise ``ConfigError`` if logits come from a sigmoid, ``DataError`` for targets the loss cannot take."""
+    if loss not in LOGIT_LOSSES:
+        return
+    if ends_in_sigmoid(network):
+        raise ConfigError(
+            f"the loss {loss!r} takes the network's outputs as logits, but the network ends in a Sigmoid; "
+            "leave that layer out, or take another loss (mse)"
+        )
+    targets, classes = samples.targets, samples.targets.shape[1]
+    inside = bool(((targets >= 0) & (targets <= 1)).all())
+    if loss == "binary_cross_entropy" and not inside:
+        raise DataError(
+            f"the {name} targets go from {targets.min():g} to {targets.max():g}; the loss {loss!r} takes "
+            "probabilities, 0 to 1"
+        )
+    sums = targets.sum(axis=1, dtype=np.float64)
+    if loss == "cross_entropy" and not (inside and classes > 1 and (abs(sums - 1) <= SHARES_OFF).all()):
+        raise DataError(
+            f"the {name} targets, shape {targets.shape}, are not the shares of two or more classes; the loss "
+            f"{loss!r} takes rows from 0 to 1 with a sum of 1, one-hot: np.eye(classes)[labels]; a single "
+            "output takes 'binary_cross_entropy'"
+        )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from codesign.errors import ConfigError
 from codesign.metrics import emd_gradient
@@ -19,12 +20,16 @@ from codesign.metrics.trigger_cells import (
     GROUP_WEIGHTS,
     GROUPS,
 )
+from codesign.tasks import OwnLoss
 
 __all__ = [
     "LOSSES",
     "Loss",
+    "binary_cross_entropy",
+    "cross_entropy",
     "emd",
     "loss_named",
+    "loss_of",
     "mse",
     "sinkhorn",
     "telescoping",
@@ -110,6 +115,47 @@ def weighted_mse(prediction: Tensor, target: Tensor, weights: Tensor | None = No
     """
     excess = prediction - target
     return _mean((excess * excess * (target + excess.relu())).mean(dim=1), weights)
+
+
+def cross_entropy(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    r"""Softmax cross-entropy :math:`-\sum_k b_k \log \mathrm{softmax}(a)_k`, mean over the batch, in nats.
+
+    Parameters
+    ----------
+    prediction
+        Shape ``(n, k)``: logits, any real numbers.
+    target
+        Shape ``(n, k)``: what share each class has, one-hot or soft.
+    weights
+        Shape ``(n,)``: what the loss of each sample is multiplied by; None: 1.
+
+    Returns
+    -------
+    loss
+        Scalar.
+    """
+    return _mean(functional.cross_entropy(prediction, target, reduction="none"), weights)
+
+
+def binary_cross_entropy(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Cross-entropy of each output alone, mean over batch and outputs, in nats.
+
+    Parameters
+    ----------
+    prediction
+        Shape ``(n, k)``: logits, any real numbers.
+    target
+        Shape ``(n, k)``: probabilities, 0 to 1; a row may hold several ones.
+    weights
+        Shape ``(n,)``: what the loss of each sample is multiplied by; None: 1.
+
+    Returns
+    -------
+    loss
+        Scalar.
+    """
+    each = functional.binary_cross_entropy_with_logits(prediction, target, reduction="none")
+    return _mean(each.mean(dim=1), weights)
 
 
 def emd(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -232,6 +278,8 @@ LOSSES: Mapping[str, Loss] = MappingProxyType(
         "weighted_mse": weighted_mse,
         "sinkhorn": sinkhorn,
         "emd": emd,
+        "cross_entropy": cross_entropy,
+        "binary_cross_entropy": binary_cross_entropy,
     }
 )
 
@@ -241,3 +289,20 @@ def loss_named(name: str) -> Loss:
     if name not in LOSSES:
         raise ConfigError(f"loss is one of {sorted(LOSSES)}, got {name!r}")
     return LOSSES[name]
+
+
+def loss_of(given: str | OwnLoss) -> Loss:
+    """Loss of a name, or a task's own, which is held to give what can be minimised."""
+    if isinstance(given, str):
+        return loss_named(given)
+
+    def checked(prediction: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+        found = given(prediction, target, weights)
+        if not isinstance(found, Tensor) or found.ndim or (prediction.requires_grad > found.requires_grad):
+            raise ConfigError(
+                f"the task's own loss gave {found!r}; it gives a tensor without axes, the mean over the "
+                "batch, computed by torch from the prediction"
+            )
+        return found
+
+    return checked

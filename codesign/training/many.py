@@ -16,8 +16,8 @@ from torch import Tensor
 
 from codesign.errors import ConfigError, MissingToolError
 from codesign.network import Network
-from codesign.tasks import Samples
-from codesign.training.fit import Fit, require_samples, result
+from codesign.tasks import OwnLoss, Samples
+from codesign.training.fit import Fit, require_loss, require_samples, result
 from codesign.training.recipe import Recipe
 from codesign.training.torch_run import TorchRun, one_thread
 
@@ -32,7 +32,7 @@ def fit_many(
     validation: Samples,
     recipe: Recipe,
     *,
-    loss: str,
+    loss: str | OwnLoss,
     seed: int,
     at_once: int = 32,
     device: str = "cuda",
@@ -74,6 +74,7 @@ def fit_many(
     for name, samples in (("training", training), ("validation", validation)):
         for network in networks:
             require_samples(name, samples, network)
+            require_loss(loss, name, samples, network)
     kind = TorchRun if device == "cpu" else _GraphRun
     fits: list[Fit] = []
     for start in range(0, len(networks), at_once):

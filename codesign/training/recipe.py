@@ -11,6 +11,7 @@ __all__ = [
     "ADAM_BETAS",
     "ADAM_EPSILON",
     "COMPILED_LOSSES",
+    "LOGIT_LOSSES",
     "LOSS_NAMES",
     "QUICK_OUTPUT_BIAS",
     "Engine",
@@ -33,7 +34,10 @@ QUICK_OUTPUT_BIAS: Final = math.log(1 / 31)
 COMPILED_LOSSES: Final = ("telescoping", "telescoping_documented", "mse", "weighted_mse", "emd")
 """Losses of ``codesign.training.losses`` that the compiled engine has."""
 
-LOSS_NAMES: Final = (*COMPILED_LOSSES, "sinkhorn")
+LOGIT_LOSSES: Final = ("cross_entropy", "binary_cross_entropy")
+"""Losses that take the network's outputs as logits: a sigmoid at its end would be one too many."""
+
+LOSS_NAMES: Final = (*COMPILED_LOSSES, "sinkhorn", *LOGIT_LOSSES)
 """Every loss of ``codesign.training.losses``."""
 
 _CHECKS_PER_RUN: Final = 20
@@ -58,7 +62,8 @@ class Recipe:
     schedule
         ``constant``, or ``cosine``: from ``learning_rate`` to 0 along half a cosine over ``steps``.
     output_bias
-        Value at which the biases of the last layer that has any start.
+        Value at which the biases of the last layer that has any start, in a network that ends in a
+        ``Sigmoid``: its outputs start near ``1 / (1 + exp(-output_bias))``. Other networks start at 0.
     patience
         Validations without improvement after which the fit stops; None: never.
     validate_every
@@ -123,7 +128,7 @@ class Recipe:
 
     @classmethod
     def quick(cls, steps: int = 2_000, **changes: Any) -> Self:
-        """Recipe for a small budget: batch 250, cosine from 8e-3, outputs that start at 1/32, scaled weights.
+        """Recipe for a small budget: batch 250, cosine from 8e-3, sigmoids start at 1/32, scaled weights.
 
         The study's zero biases cost some 6,000 steps, in which 48 outputs of 1/2 shrink to a sum of 1 to 2.
         Weights as they are drawn leave most deep networks of few bits with activations of 0.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from codesign.network import Network
-from codesign.tasks import Samples
+from codesign.tasks import OwnLoss, Samples
 from codesign.training.build import (
     NetworkModule,
     build,
@@ -20,7 +20,7 @@ from codesign.training.build import (
     named_parameters,
     to_torch,
 )
-from codesign.training.losses import loss_named
+from codesign.training.losses import loss_of
 from codesign.training.recipe import ADAM_BETAS, ADAM_EPSILON, Recipe
 from codesign.training.run import Arrays, Progress, Run
 
@@ -38,12 +38,12 @@ class TorchRun(Run):
         training: Samples,
         validation: Samples,
         recipe: Recipe,
-        loss: str,
+        loss: str | OwnLoss,
         seed: int,
         device: str = "cpu",
     ) -> None:
         super().__init__(network, recipe, training, seed)
-        self.module, self.criterion = build(network, weights=self.start).to(device), loss_named(loss)
+        self.module, self.criterion = build(network, weights=self.start).to(device), loss_of(loss)
         self.index = torch.from_numpy(np.require(training.output_index, np.int64, "W")).to(device)
         self.inputs, self.targets, self.weights, self.known = _tensors(self.module, training, len(training))
         count = min(recipe.validation_samples or len(validation), len(validation))

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.fixedpoint import FixedPoint
-from codesign.network import Network, ReLU
+from codesign.network import Flatten, Network, ReLU, Reshape, Sigmoid
 
-__all__ = ["fresh_weights", "real_weights", "rounded_weights", "scaled_weights"]
+__all__ = ["ends_in_sigmoid", "fresh_weights", "real_weights", "rounded_weights", "scaled_weights"]
 
 FloatArray = NDArray[np.float64]
 
@@ -25,10 +25,10 @@ SCALED_ROUNDS = 3
 def fresh_weights(
     network: Network, rng: np.random.Generator, output_bias: float = 0.0
 ) -> dict[str, NDArray[np.float64]]:
-    """Glorot uniform weights and zero biases, but for those of the last layer; layout of the network.
+    """Glorot uniform weights and zero biases, in the layout of the network.
 
     Bound ``sqrt(6 / (fan in + fan out))`` (Glorot and Bengio, AISTATS 2010, equation 16), fans with the area
-    of the kernel.
+    of the kernel. The last biases are ``output_bias`` in a network that ends in a sigmoid.
     """
     weights: dict[str, NDArray[np.float64]] = {}
     for layer, shape in zip(network.layers, network.shapes, strict=False):
@@ -36,9 +36,16 @@ def fresh_weights(
             fans = math.prod(wanted[:-2]) * sum(wanted[-2:])
             bound = math.sqrt(6 / fans) if role == "weight" else 0.0
             weights[f"{layer.name}.{role}"] = rng.uniform(-bound, bound, wanted)
-    for last in [name for name in weights if name.endswith(".bias")][-1:]:
-        weights[last] = np.full_like(weights[last], output_bias)
+    if ends_in_sigmoid(network):
+        for last in [name for name in weights if name.endswith(".bias")][-1:]:
+            weights[last] = np.full_like(weights[last], output_bias)
     return weights
+
+
+def ends_in_sigmoid(network: Network) -> bool:
+    """Whether the last layer is a sigmoid, but for those that only shape what it gives."""
+    last = (layer for layer in reversed(network.layers) if not isinstance(layer, Flatten | Reshape))
+    return isinstance(next(last, None), Sigmoid)
 
 
 def scaled_weights(

@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codesign import metrics
 from codesign.errors import ConfigError, DataError
@@ -11,8 +13,11 @@ from codesign.metrics.trigger_cells import DISTANCES, DOCUMENTED_GROUP_WEIGHTS
 from codesign.training import losses
 from codesign.training.losses import (
     LOSSES,
+    binary_cross_entropy,
+    cross_entropy,
     emd,
     loss_named,
+    loss_of,
     sinkhorn,
     telescoping,
     telescoping_documented,
@@ -65,9 +70,11 @@ def test_the_maximum_is_differentiated() -> None:
 
 
 def test_an_unknown_loss_is_refused() -> None:
-    known = r"\['emd', 'mse', 'sinkhorn', 'telescoping', 'telescoping_documented', 'weighted_mse'\]"
-    with pytest.raises(ConfigError, match=rf"loss is one of {known}, got 'emx'"):
+    with pytest.raises(
+        ConfigError, match=r"loss is one of \['binary_cross_entropy', .*\], got 'emx'"
+    ) as raised:
         loss_named("emx")
+    assert all(repr(name) in str(raised.value) for name in LOSSES)
 
 
 def test_weighted_mse_is_its_formula() -> None:
@@ -81,6 +88,37 @@ def test_the_factor_of_weighted_mse_is_differentiated() -> None:
     weighted_mse(prediction, torch.zeros(1, 4)).backward()
     assert prediction.grad is not None
     assert prediction.grad.numpy() == pytest.approx(3 * 0.5**2 / 4, rel=1e-6)
+
+
+@given(st.integers(0, 1000), st.integers(2, 6), st.sampled_from([1e-3, 1.0, 1e3]), st.booleans())
+def test_cross_entropies_are_their_formulas(seed: int, classes: int, size: float, one_hot: bool) -> None:
+    """Also of logits whose exponentials overflow."""
+    rng = np.random.default_rng(seed)
+    logits, weights = size * rng.normal(size=(7, classes)), rng.gamma(1.0, size=7)
+    targets = (
+        np.eye(classes)[rng.integers(classes, size=7)] if one_hot else rng.dirichlet(np.ones(classes), 7)
+    )
+    total = np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    each = (targets * (total - logits)).sum(axis=1)
+    alone = targets * np.logaddexp(0, -logits) + (1 - targets) * np.logaddexp(0, logits)
+    pair = torch.from_numpy(logits), torch.from_numpy(targets)
+    for loss, expected in ((cross_entropy, each), (binary_cross_entropy, alone.mean(axis=1))):
+        assert float(loss(*pair)) == pytest.approx(expected.mean(), rel=1e-9)
+        weighted = float(loss(*pair, torch.from_numpy(weights)))
+        assert weighted == pytest.approx((weights * expected).mean(), rel=1e-9)
+
+
+def test_an_own_loss_gives_what_can_be_minimised() -> None:
+    prediction, target = torch.ones(3, 2, requires_grad=True), torch.zeros(3, 2)
+    assert loss_of(lambda p, t, w: (p - t).abs().mean())(prediction, target, None).item() == 1.0
+    assert loss_of("mse") is losses.mse
+    for wrong in (
+        lambda p, t, w: (p - t).abs().mean(dim=1),
+        lambda p, t, w: (p - t).detach().mean(),
+        lambda p, t, w: 1.0,
+    ):
+        with pytest.raises(ConfigError, match=r"the task's own loss gave .*; it gives a tensor without axes"):
+            loss_of(wrong)(prediction, target, None)
 
 
 def test_emd_is_the_mean_of_the_metric() -> None:
