@@ -536,7 +536,7 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 @cli.command(epilog="Example: codesign estimate candidate.json --space econt --json")
 @click.argument("source", type=click.Path())
 @click.argument("digest", required=False)
-@click.option("--space", default="econt", show_default=True, help="Space that SOURCE is a candidate of.")
+@click.option("--space", help="Space that SOURCE is a candidate of.  [default: econt]")
 @_input_format_option
 @click.option("--model", help="Hardware model.  [default: the study's, or asic]")
 @click.option(
@@ -550,7 +550,7 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 def estimate(
     source: str,
     digest: str | None,
-    space: str,
+    space: str | None,
     input_format: str | None,
     model: str | None,
     calibration: str | None,
@@ -600,7 +600,7 @@ def _counting(model: "HardwareModel", source: str, network: "Network") -> "Hardw
 
 
 def _priced(
-    source: str, digest: str | None, space: str, input_format: str | None
+    source: str, digest: str | None, space: str | None, input_format: str | None
 ) -> "tuple[Network, Device, HardwareModel]":
     """Network, device and hardware model of whatever `estimate` is given."""
     from codesign import catalogue
@@ -619,7 +619,9 @@ def _priced(
     if isinstance(data, dict) and "codesign_network" in data:
         return Network.load(source), Device(), catalogue.hardware_model("asic")
     values = data.get("candidate", data) if isinstance(data, dict) else data
-    definition = catalogue.search_space(space)
+    definition = catalogue.search_space(space or "econt")
+    if space is None:
+        click.echo(f"note: {source} is read as a candidate of space 'econt'; --space names another", err=True)
     try:
         network = definition.build(definition.SPACE.candidate(values))
         return network, Device(), catalogue.hardware_model("asic")

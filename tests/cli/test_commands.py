@@ -332,6 +332,14 @@ def test_estimate_on_another_device(made: SimpleNamespace, digest: str, codesign
     assert other["area_um2"] != slow["area_um2"]
 
 
+def test_estimate_says_what_space_it_takes_a_candidate_for(tmp_path: Path, codesign: Call) -> None:
+    candidate = write(tmp_path / "candidate.json", BASELINE)
+    unsaid = codesign("estimate", candidate)
+    assert "is read as a candidate of space 'econt'; --space names another" in unsaid.err
+    said = codesign("estimate", candidate, "--space", "econt")
+    assert (said.err, said.out) == ("", unsaid.out)
+
+
 @pytest.mark.slow
 def test_estimate_of_a_design_over_budget(tmp_path: Path, small: SimpleNamespace, codesign: Call) -> None:
     limit = ["--limit", "operations<=3000"]
