@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
+from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, cast
@@ -108,7 +109,7 @@ class _Affine(Layer):
 
     def fan_in(self, shape: Shape) -> int:
         """Products in each sum, of an input of this shape."""
-        return int(np.prod(self.weight_shapes(shape)["weight"])) // self.units
+        return int(prod(self.weight_shapes(shape)["weight"])) // self.units
 
     def reuse_factor(self, shape: Shape) -> int:
         """How often each multiplier is used for one output vector; 1 without folding.
@@ -261,7 +262,7 @@ class Flatten(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         """``(product of the shape,)``."""
-        return (int(np.prod(shape)),)
+        return (int(prod(shape)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,13 +435,13 @@ class Network:
             raise NetworkError(f"layer {names}: a network takes conditions once, behind its chip part")
 
     def _checked_weights(self) -> dict[str, Array]:
+        if not self.weights:
+            return {}
         expected = {
             f"{layer.name}.{role}": (shape, getattr(layer, role))
             for layer, before in zip(self.layers, self._shapes, strict=False)
             for role, shape in layer.weight_shapes(before).items()
         }
-        if not self.weights:
-            return {}
         if set(self.weights) != set(expected):
             raise NetworkError(f"weights are {sorted(self.weights)}, expected {sorted(expected)}")
         checked = {

@@ -30,11 +30,12 @@ from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostEr
 from codesign.export import exporter
 from codesign.export.bundle import vectors
 from codesign.files import write_file
-from codesign.hardware import Device, HardwareModel, Workload, effective_bops
+from codesign.hardware import Costs, Device, HardwareModel, Workload, effective_bops
 from codesign.hardware.estimate import COST_UNITS
 from codesign.hardware.folding import fold
+from codesign.hardware.remembered import Remembered
 from codesign.metrics import Summary
-from codesign.network import Network
+from codesign.network import Conv, Dense, Network
 from codesign.objectives import Objective
 from codesign.optimisers import Optimiser, Problem
 from codesign.optimisers.asha import Rungs, next_job, trials_of
@@ -206,7 +207,14 @@ class Setup:
         known = frozenset(self.model.predicts)
         steps = self.recipe.steps if self.rungs else 0
         return Problem(
-            self.definition.SPACE, self.objectives, self.price, known, self.limits, self.baseline, steps
+            self.definition.SPACE,
+            self.objectives,
+            self.price,
+            known,
+            self.limits,
+            self.baseline,
+            steps,
+            one_by_one=self._workload is None,
         )
 
     def price(self, codes: NDArray[np.int16]) -> Mapping[str, NDArray[np.float64]]:
@@ -219,7 +227,7 @@ class Setup:
             ``CodesignError``.
         """
         try:
-            return self.model.price(self._workload(codes), self.device)
+            return self._prices(codes)
         except CodesignError:
             raise
         except Exception as error:
@@ -229,11 +237,43 @@ class Setup:
                 "see codesign.testing.check_search_space"
             ) from error
 
-    def _workload(self, codes: NDArray[np.int16]) -> Workload:
-        given: Callable[[NDArray[np.int16]], Workload] | None = getattr(self.definition, "workload", None)
-        if given is not None:
-            return given(codes)
-        return Workload.of([self.definition.build(each) for each in self.definition.SPACE.decode(codes)])
+    @cached_property
+    def _prices(self) -> Callable[[NDArray[np.int16]], Costs]:
+        workload = self._workload
+        if workload is None:
+            return Remembered(self._price_built)
+        return lambda codes: self.model.price(workload(codes), self.device)
+
+    @property
+    def _workload(self) -> Callable[[NDArray[np.int16]], Workload] | None:
+        return getattr(self.definition, "workload", None)
+
+    def _price_built(self, codes: NDArray[np.int16]) -> Costs:
+        """Costs of designs that are built one by one.
+
+        Each is priced among those of as many layers: sums over absent layers differ in the last bit, and what
+        a design costs must not depend on what was asked for beside it.
+        """
+        networks = [self.definition.build(each) for each in self.definition.SPACE.decode(codes)]
+        if not networks:
+            return self.model.price(Workload.of(networks), self.device)
+        depths = np.array([_depth(network) for network in networks])
+        rows = [np.flatnonzero(depths == depth) for depth in np.unique(depths)]
+        parts = [self.model.price(Workload.of([networks[row] for row in part]), self.device) for part in rows]
+        order = np.argsort(np.concatenate(rows))
+        return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+
+    @property
+    def _looked_at(self) -> str:
+        """What to know of a search that could not price the whole space; else empty."""
+        if not (isinstance(self._prices, Remembered) and self.problem.sampled):
+            return ""
+        name, bound = self.definition.SPACE.name, self.definition.SPACE.bound
+        return (
+            f"space {name!r} has no workload(codes): its designs are built one by one to price them, so that "
+            f"proposals were chosen among {len(self._prices):,} of {bound:,}; docs/howto/define-a-space.md "
+            "shows how to price many at once"
+        )
 
     def costs(self, candidate: Candidate) -> dict[str, float]:
         """Costs of one candidate."""
@@ -278,6 +318,11 @@ class Setup:
             **({"export": list(self.export)} if self.export else {}),
             "rungs": asdict(self.rungs) if self.rungs else None,
         }
+
+
+def _depth(network: Network) -> int:
+    """Convolution and dense layers on the chip."""
+    return sum(isinstance(layer, Conv | Dense) for layer in network.layers[: network.chip_layers])
 
 
 def _calibration(model: HardwareModel) -> dict[str, str]:
@@ -721,10 +766,12 @@ class Study:
             executor.close()
         own = [row for row in self.store.proposals() if not row[2].startswith(WARM_START)]
         proposed = len({candidate for _, candidate, *_ in own})
+        notes = [setup._looked_at]
         if proposed < trials:
-            self.note = "every design within the budgets has been proposed"
+            notes = ["every design within the budgets has been proposed"]
         elif proposed > trials:
-            self.note = f"the study has {proposed} designs already; {trials} are no more work"
+            notes.append(f"the study has {proposed} designs already; {trials} are no more work")
+        self.note = "; ".join(filter(None, notes))
         return self
 
     def repeat(

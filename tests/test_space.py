@@ -942,7 +942,7 @@ def test_constraints_tell_spaces_apart_by_what_they_say() -> None:
 
 def test_the_page_on_spaces_runs_and_says_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[1] / "docs" / "howto" / "define-a-space.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    block, counting = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(block, names)
     count, candidate = capsys.readouterr().out.splitlines()
@@ -953,3 +953,13 @@ def test_the_page_on_spaces_runs_and_says_what_it_prints(capsys: pytest.CaptureF
     assert "size" not in candidate
     kinds = space.sample(300, np.random.default_rng(0))
     assert max(sum(v == "conv" for n, v in c.values.items() if n.startswith("kind")) for c in kinds) == 2
+    part = space.restricted(width=(8, 16), layers=(1, 2))
+    assert {"width_1", "width_2"} <= set(part.names)
+    assert "width_3" not in part.names
+    assert set(part.values(part.enumerate_codes(), "width_1")) == {8, 16}
+    with pytest.raises(SpaceError, match=r"has no width_1; it has .*width"):
+        space.restricted(width_1=(8,))
+    exec(counting, names)
+    wrong = counting.replace("fan_in=fan_in,", "fan_in=fan_in + here,")
+    with pytest.raises(AssertionError, match="workload differs in fan_in"):
+        exec(wrong, {})

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -750,14 +750,14 @@ def _exports(
     from codesign.cli.view import waiting
     from codesign.errors import OutputError, UnsupportedLayerError
 
-    with waiting("Loading data"):
-        inputs = _inputs(study, options["vectors"])
+    inputs = _inputs_or_random(study, options["vectors"])
     device = _device(study.device, options)
     rows: list[dict[str, Any]] = []
     for digest in designs:
         with waiting(f"Exporting {digest} to {target}"):
             try:
-                rows.append(export_one(study, digest, target, device, inputs, options))
+                given = inputs(study.network(digest))
+                rows.append(export_one(study, digest, target, device, given, options))
             except (UnsupportedLayerError, OutputError) as error:
                 if len(designs) == 1:
                     raise
@@ -771,6 +771,23 @@ def _inputs(study: "Study", count: int) -> "NDArray[Any] | None":
 
     task = stored_task(study)
     return None if task is None else _samples(task, count)
+
+
+def _inputs_or_random(study: "Study", count: int) -> "Callable[[Network], NDArray[Any] | None]":
+    """What to verify a design on: inputs of the study's task, or random ones where these are not known."""
+    from codesign.cli.view import waiting
+    from codesign.export.bundle import PROBES, probes
+
+    with waiting("Loading data"):
+        inputs = _inputs(study, count)
+    if inputs is not None:
+        return lambda network: inputs
+    click.echo(
+        "note: this study was made from Python objects: the inputs of its task are not known here; "
+        f"{max(count, PROBES):,} random codes are used instead",
+        err=True,
+    )
+    return lambda network: probes(network, count - PROBES, seed=1) if count > PROBES else None
 
 
 def _with_inputs(model: "HardwareModel", inputs: "NDArray[Any]") -> "HardwareModel":
@@ -818,8 +835,7 @@ def verify(folder: str, digest: str, forms: tuple[str, ...], as_json: bool, **op
         network = study.network(digest)
         if options["interval"] is not None:
             network = fold(network, options["interval"])
-        with waiting("Loading data"):
-            inputs = _inputs(study, options["vectors"])
+        inputs = _inputs_or_random(study, options["vectors"])(network)
         hops: list[Hop] = []
         todo = compare(
             network,

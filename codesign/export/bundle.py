@@ -48,7 +48,7 @@ README: Final = "README.md"
 BUILD: Final = "build"
 _FORMAT: Final = 1
 _TEXT_VECTORS: Final = 256
-_PROBES: Final = 256
+PROBES: Final = 256
 
 FloatArray = NDArray[np.float64]
 
@@ -237,7 +237,7 @@ def _same_rows(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return np.array_equal(one, other)
 
 
-def probes(network: Network, count: int = _PROBES) -> FloatArray:
+def probes(network: Network, count: int = PROBES, *, seed: int = 0) -> FloatArray:
     """Inputs that fill the range of the input format, from all but empty to full ones.
 
     Returns
@@ -245,7 +245,7 @@ def probes(network: Network, count: int = _PROBES) -> FloatArray:
     inputs
         Shape ``(count, *input_shape)``; of a float network, real values from 0 to 1.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     shape = (count, *network.input_shape)
     filled = rng.random(shape) < np.linspace(0.1, 1.0, count).reshape(-1, *(1,) * len(network.input_shape))
     fixed = network.input_format
@@ -355,8 +355,8 @@ def _require_replaceable(place: Path, target: str) -> None:
     added = sorted(_files(place) - known)
     if added:
         raise OutputError(
-            f"{place} holds {counted(len(added), 'file')} that the export did not write ({', '.join(added[:3])}); "
-            "move them away, or choose another folder"
+            f"{place} holds {counted(len(added), 'file')} that the export did not write "
+            f"({', '.join(added[:3])}); move them away, or choose another folder"
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,7 +165,7 @@ class Workload:
         floating = columns.pop("floating").astype(bool)
         return cls(
             names=tuple(str(layer["name"]) for layer in names),
-            inputs=np.array([np.prod(network.input_shape) for network in networks], dtype=np.int64),
+            inputs=np.array([prod(network.input_shape) for network in networks], dtype=np.int64),
             network_input_bits=np.array(
                 [_width(network.input_format) for network in networks], dtype=np.int64
             ),
@@ -182,9 +183,9 @@ def _rows(chip: Network) -> list[dict[str, int | str]]:
     rows: list[dict[str, int | str]] = []
     edges = zip(chip.layers, chip.shapes, chip.shapes[1:], chip.formats, chip.formats[1:], strict=False)
     for layer, before, after, given, made in edges:
-        size = int(np.prod(after))
+        size = int(prod(after))
         if isinstance(layer, Conv | Dense):
-            weights = int(np.prod(layer.weight_shapes(before)["weight"]))
+            weights = int(prod(layer.weight_shapes(before)["weight"]))
             rows.append(
                 {
                     "name": layer.name,
@@ -304,7 +305,7 @@ def effective_bops(network: Network) -> int:
         if isinstance(layer, Conv | Dense):
             weights = chip.weights[f"{layer.name}.weight"]
             bits = _enclosed_bits(weights).sum() if layer.weight else weights.size * FLOAT_BITS
-            total += int(np.prod(after)) // layer.units * _width(given) * int(bits)
+            total += int(prod(after)) // layer.units * _width(given) * int(bits)
     return total
 
 

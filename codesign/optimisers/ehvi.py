@@ -6,8 +6,8 @@ design that is trained in parts each part, as what it says of a full training (`
 that is trained again with other seeds each time, so that the noise is learnt. A design that was not trained
 in full counts as what is predicted of that.
 
-A space of up to ``LISTED`` designs is priced and scored whole; of a larger one random designs, the neighbours
-of the front, and then the neighbours of the best.
+A space of up to ``LISTED`` designs is priced and scored whole; of a larger one, or where designs are built
+to be priced, random designs, the neighbours of the front, and then the neighbours of the best.
 """
 
 from collections.abc import Sequence
@@ -124,7 +124,7 @@ class EHVI:
         def score(rows: Codes) -> FloatArray:
             return surrogates.log_gains(coordinates(problem, rows), problem.known_values(rows), front, corner)
 
-        if space.bound <= LISTED:
+        if problem.lists(LISTED):
             listed = self._list(problem)
             new = listed.new(known)
             if not len(new):

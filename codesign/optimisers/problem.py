@@ -21,6 +21,8 @@ Codes = NDArray[np.int16]
 CHUNK = 4096
 DRAWS = 32
 REACH = 1024
+POOLED = 2048
+FRESH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,9 @@ class Problem:
         A design known to be sensible, to start from and to measure against; None if there is none.
     steps
         Of a full training, where designs are trained in parts; 0 where each is trained to the end at once.
+    one_by_one
+        Whether each design is built to be priced, once. Of a space above ``POOLED`` designs proposals are
+        chosen among so many then, which are the same for all, and ``FRESH`` more for each.
     """
 
     space: SearchSpace
@@ -97,6 +102,21 @@ class Problem:
     limits: tuple[Objective, ...] = ()
     baseline: Candidate | None = None
     steps: int = 0
+    one_by_one: bool = False
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the space has more designs than are to be built."""
+        return self.one_by_one and self.space.bound > POOLED
+
+    def lists(self, most: int) -> bool:
+        """Whether the whole space can be priced, where an optimiser takes up to ``most`` designs."""
+        return self.space.bound <= most and not self.sampled
+
+    @cached_property
+    def _pool(self) -> Codes:
+        """The designs that are built in any case."""
+        return self.space.sample_codes(POOLED, np.random.default_rng(0), balanced=True)
 
     @cached_property
     def _last(self) -> list[tuple[Codes, Mapping[str, NDArray[np.float64]]]]:
@@ -164,10 +184,14 @@ class Problem:
     def draw(self, count: int, rng: np.random.Generator, exclude: Iterable[bytes] = ()) -> Codes:
         """Up to ``count`` distinct rows within budget, none of which is in ``exclude`` (``row.tobytes()``).
 
-        The numbers of layers are drawn evenly. Fewer rows come back only if hardly more exist.
+        The numbers of layers are drawn evenly. Fewer rows come back only if hardly more exist, or hardly more
+        are to be built.
         """
         seen = set(exclude)
         kept: list[Codes] = []
+        if self.sampled:
+            self._draw_built(count, rng, seen, kept)
+            return self._first(count, kept)
         tries = 2 if self.space.bound <= CHUNK else DRAWS
         for attempt in range(tries):
             if len(kept) >= count:
@@ -176,7 +200,29 @@ class Problem:
             self._keep_new(self.space.sample_codes(size, rng, balanced=True), seen, kept)
         else:
             self._search_new(count, rng, seen, kept)
+        return self._first(count, kept)
+
+    def _first(self, count: int, kept: list[Codes]) -> Codes:
         return np.array(kept[:count], dtype=np.int16).reshape(-1, len(self.space.columns))
+
+    def _draw_built(self, count: int, rng: np.random.Generator, seen: set[bytes], kept: list[Codes]) -> None:
+        """Some fresh rows, then the pool; where these hold too few, the surroundings of the best.
+
+        If that holds none, all rows of a space that can be listed, until some are found.
+        """
+        self._keep_new(self.space.sample_codes(FRESH, rng, balanced=True), seen, kept)
+        if len(kept) < count:
+            self._keep_new(rng.permutation(self._pool), seen, kept)
+        enough = min(count, FRESH)
+        if len(kept) < enough:
+            best = self._pool[self.excess(self._pool).argmin()]
+            self._surround(self._descend(best, self.excess)[0], enough, POOLED, rng, seen, kept)
+        if not kept and self.space.bound <= CHUNK * DRAWS:
+            rows = rng.permutation(self.space.enumerate_codes())
+            for start in range(0, len(rows), REACH):
+                self._keep_new(rows[start : start + REACH], seen, kept)
+                if kept:
+                    break
 
     def _keep_new(self, rows: Codes, seen: set[bytes], kept: list[Codes]) -> None:
         """Append those rows within budget that were not seen, and mark all as seen: none is priced twice."""
@@ -185,23 +231,34 @@ class Problem:
             kept += list(fresh[self.feasible(fresh)])
 
     def _search_new(self, count: int, rng: np.random.Generator, seen: set[bytes], kept: list[Codes]) -> None:
-        """Where chance finds too few: everything if the space is small, else the surroundings of the best.
-
-        Those are the rows within budget that neighbours within budget lead to from the one farthest inside;
-        all of them if they are few, else some in random order.
-        """
+        """Where chance finds too few: all if the space is small, else around the one farthest inside."""
         if self.space.bound <= CHUNK * DRAWS:
             rows = self.space.enumerate_codes()
             self._keep_new(rows[rng.permutation(len(rows))], seen, kept)
             return
+        self._surround(self.least(self.excess, rng)[0], max(count, REACH), math.inf, rng, seen, kept)
+
+    def _surround(
+        self,
+        row: Codes,
+        enough: int,
+        most: float,
+        rng: np.random.Generator,
+        seen: set[bytes],
+        kept: list[Codes],
+    ) -> None:
+        """Append the rows within budget that neighbours within budget lead to from one of them.
+
+        All of them if they are few, else some, in random order; ``most`` bounds how many are looked at.
+        """
         reached: set[bytes] = set()
         frontier: list[Codes] = []
-        rows = self.least(self.excess, rng)[0][None]
+        rows = row[None]
         while True:
             before = len(frontier)
             self._keep_new(rows, reached, frontier)
             kept += unseen(frontier[before:], seen)
-            if not frontier or len(kept) >= max(count, REACH):
+            if not frontier or len(kept) >= enough or len(reached) >= most:
                 break
             rows = self.space.neighbour_codes(frontier.pop(rng.integers(len(frontier))))
         rng.shuffle(kept)

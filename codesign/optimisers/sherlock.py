@@ -81,7 +81,7 @@ def _pool(
     problem: Problem, codes: Codes, values: FloatArray, known: set[bytes], rng: np.random.Generator
 ) -> Codes:
     """All new designs within budget if they can be listed; else random ones and the front's neighbours."""
-    if problem.space.bound <= LISTED:
+    if problem.lists(LISTED):
         return _new(problem, problem.space.enumerate_codes(), known)
     near = [problem.space.neighbour_codes(row) for row in codes[non_dominated(values)]]
     return _new(problem, np.concatenate([problem.draw(POOL, rng, known), *near]), known)
@@ -171,7 +171,7 @@ def _search(
         inputs, learnt = np.concatenate([inputs, waiting]), np.concatenate([learnt, guesses])
         predict = SURROGATES[name](inputs, learnt, seed)
     means, uncertainty = view.predicted(predict, pool)
-    if problem.space.bound > LISTED:
+    if not problem.lists(LISTED):
         near = [problem.space.neighbour_codes(row) for row in pool[_front(means, uncertainty)[:NEAR]]]
         fresh = _new(problem, np.concatenate(near), known | {row.tobytes() for row in pool})
         if len(fresh):
