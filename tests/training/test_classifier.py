@@ -87,6 +87,7 @@ def test_targets_that_are_no_shares_of_classes_are_refused() -> None:
         (column, 1),
         (replace(column, targets=np.ones_like(labels)), 1),
         (replace(samples, targets=2 * samples.targets), CLASSES),
+        (replace(samples, targets=samples.targets / 2), CLASSES),
         (replace(samples, targets=samples.targets * [[1.5, -0.5, 1.0]]), CLASSES),
         (replace(samples, targets=np.full_like(samples.targets, np.nan)), CLASSES),
     ):
