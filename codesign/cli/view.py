@@ -395,7 +395,7 @@ def _trained(study: Study) -> str:
     recipe = study.meta["recipe"]
     return (
         f"Training: {recipe['steps']} steps, batch {recipe['batch']}, {recipe['schedule']} learning rate "
-        f"from {recipe['learning_rate']:g}, last bias from {recipe['output_bias']:.3g}, "
+        f"from {recipe['learning_rate']:g}, last bias from {recipe['output_bias']:.3g} before a sigmoid, "
         f"engine {recipe['engine']}."
     )
 
