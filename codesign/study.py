@@ -248,13 +248,25 @@ class Setup:
     def _workload(self) -> Callable[[NDArray[np.int16]], Workload] | None:
         return getattr(self.definition, "workload", None)
 
+    def _built(self, candidate: Candidate) -> Network:
+        try:
+            return self.definition.build(candidate)
+        except CodesignError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"a design of space {self.definition.SPACE.name!r} cannot be built and priced: "
+                f"{dict(candidate.values)}: {type(error).__name__}: {error}; mend the space's "
+                "build(candidate), see codesign.testing.check_search_space, or keep it out by a Constraint"
+            ) from error
+
     def _price_built(self, codes: NDArray[np.int16]) -> Costs:
         """Costs of designs that are built one by one.
 
         Each is priced among those of as many layers: sums over absent layers differ in the last bit, and what
         a design costs must not depend on what was asked for beside it.
         """
-        networks = [self.definition.build(each) for each in self.definition.SPACE.decode(codes)]
+        networks = [self._built(each) for each in self.definition.SPACE.decode(codes)]
         if not networks:
             return self.model.price(Workload.of(networks), self.device)
         depths = np.array([_depth(network) for network in networks])

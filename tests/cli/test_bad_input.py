@@ -203,7 +203,7 @@ SPACE = SearchSpace("own", ({items},))
         ),
         (
             OWN.format(imports="", body="return candidate['nothing']", items="ordinal('units', (2, 4))"),
-            ("cannot be built and priced", "KeyError: 'nothing'", "check_search_space"),
+            ("cannot be built and priced: {'units': ", "KeyError: 'nothing'", "check_search_space"),
         ),
         (
             OWN.format(imports="", body="...", items="ordinal('weight_bits', (2, 4))"),
