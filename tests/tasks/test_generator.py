@@ -177,7 +177,7 @@ def clustered() -> Wafers:
 
 def test_clustered_pileup_is_accepted_and_nearer_to_the_study(pileup: Wafers, clustered: Wafers) -> None:
     tuned, closer = (
-        {row.observable: row for row in check(wafers, "pileup") if row.population.startswith("ttbar")}
+        {row.observable: row for row in check(wafers, "pileup") if row.population.startswith("top pairs")}
         for wafers in (pileup, clustered)
     )
     assert all(row.ok for row in closer.values() if row.ok is not None)
