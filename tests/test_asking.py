@@ -208,3 +208,15 @@ def test_a_design_that_is_told_again_counts_with_its_mean(tmp_path: Path) -> Non
     assert len(mine.evaluations) == 1
     assert mine.ask()[0] != asked
     mine.close()
+
+
+def test_a_warm_start_takes_further_measurements_over(tmp_path: Path) -> None:
+    earlier = study(tmp_path / "earlier")
+    (asked,) = earlier.ask()
+    earlier.tell(asked, {"error": 0.1})
+    earlier.tell(asked, {"error": 0.3}, again=True)
+    earlier.close()
+    mine = study(tmp_path / "mine", warm_start=[tmp_path / "earlier"])
+    assert mine.repeated[asked.digest].values("error") == (0.1, 0.3)
+    assert mine.front_over_seeds().evaluations[0].value("error") == pytest.approx(0.2)
+    mine.close()
