@@ -8,6 +8,7 @@ the last finished evaluation without blocking the writer.
     DIR/study.sqlite        meta: key -> JSON;  evaluations: one row a proposal, in order;
                             syntheses: one row a design and what it was synthesised to;
                             repeats: one row a design and a further seed it was trained with
+    DIR/inputs.npy          some inputs of the task
     DIR/networks/D.json     the trained network of digest D
     DIR/checkpoints/D.S.npz where the training of a design that is trained in parts stands after S steps
 """
@@ -26,6 +27,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from codesign.errors import OutputError, StoreError
 from codesign.evaluation import Evaluation, latest
@@ -39,7 +41,7 @@ __all__ = ["SCHEMA_VERSION", "Store", "Synthesis"]
 SCHEMA_VERSION = 2
 READABLE = (1, 2)
 """Form 1 has one evaluation a design."""
-DATABASE = "study.sqlite"
+DATABASE, INPUTS = "study.sqlite", "inputs.npy"
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE evaluations (
@@ -325,6 +327,21 @@ class Store:
             why = "restore the file from a copy" if trained else "it was not trained to the end"
             raise StoreError(f"design {digest} has no network: {path} is missing; {why}")
         return Network.load(path)
+
+    def keep_inputs(self, inputs: NDArray[Any]) -> None:
+        """Keep some inputs of the task: what designs are verified on, and their power counted."""
+        file = BytesIO()
+        np.save(file, inputs)
+        write_file(self.folder / INPUTS, file.getvalue())
+
+    def inputs(self) -> NDArray[Any] | None:
+        """The inputs that were kept, ``(n, *input_shape)``; None of a study that has none."""
+        path = self.folder / INPUTS
+        try:
+            found: NDArray[Any] | None = np.load(path) if path.exists() else None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read: {error}; remove it to do without") from error
+        return found
 
     def record_synthesis(self, synthesis: Synthesis) -> None:
         """Record how a synthesis ended, in place of an earlier one of the same design and run."""

@@ -30,8 +30,8 @@ from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostEr
 from codesign.export import exporter
 from codesign.export.bundle import vectors
 from codesign.files import write_file
-from codesign.hardware import Costs, Device, HardwareModel, Workload, effective_bops
-from codesign.hardware.estimate import COST_UNITS
+from codesign.hardware import Costs, Device, HardwareModel, Workload, effective_bops, with_inputs
+from codesign.hardware.estimate import COST_UNITS, FRAMES
 from codesign.hardware.folding import fold
 from codesign.hardware.remembered import Remembered
 from codesign.metrics import Summary
@@ -42,7 +42,7 @@ from codesign.optimisers.asha import Rungs, next_job, trials_of
 from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate, SpaceDefinition
 from codesign.store import Store
-from codesign.tasks import Task
+from codesign.tasks import Task, inputs_of
 from codesign.training import COMPILED_LOSSES, Recipe
 from codesign.training.engine import with_engine
 
@@ -287,8 +287,13 @@ class Setup:
             "shows how to price many at once"
         )
 
+    @cached_property
+    def trained_model(self) -> HardwareModel:
+        """What prices trained designs: the model with inputs of the task, if it counts what they change."""
+        return self.model if self.task.name == TOLD else with_inputs(self.model, inputs_of(self.task, FRAMES))
+
     def costs(self, candidate: Candidate) -> dict[str, float]:
-        """Costs of one candidate."""
+        """Costs of one candidate before it is trained."""
         prices = self.price(self.definition.SPACE.encode([candidate]))
         return {name: float(values[0]) for name, values in prices.items()}
 
@@ -390,7 +395,10 @@ class Study:
             ]
         if warm_start:
             known["warm_start"] = [str(Path(earlier).resolve()) for earlier in warm_start]
-        return cls(Store.create(folder, {**setup.describe(), **known}))
+        store = Store.create(folder, {**setup.describe(), **known})
+        if setup.task.name != TOLD:
+            store.keep_inputs(inputs_of(setup.task, FRAMES))
+        return cls(store)
 
     def _start_warm(self, setup: Setup) -> None:
         """Take over the designs of earlier studies, once; what was left undone by an interruption, too."""
@@ -1132,8 +1140,8 @@ def _scored(task: Task, network: Network) -> Mapping[str, Summary]:
 def _priced_anew(setup: Setup, evaluation: Evaluation, network: Network) -> Evaluation:
     """With the costs that depend on the weights; infeasible if a limit is broken by these."""
     known = {**evaluation.costs, "effective_bops": float(effective_bops(network))}
-    if setup.model.needs_weights:
-        known |= setup.model.estimate(network, setup.device).costs()
+    if setup.trained_model.needs_weights:
+        known |= setup.trained_model.estimate(network, setup.device).costs()
     evaluation = replace(evaluation, costs=known)
     broken = [
         f"{goal.name} {known[goal.name]:.6g} with the trained weights breaks {goal.spelling}"

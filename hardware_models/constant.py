@@ -4,8 +4,8 @@ Of trained weights, or of weights as trained ones are to be expected (``constant
 and limits: ``docs/models/constant.md``.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from hardware_models.technology import Technology, load
 from hardware_models.units import (
     PREDICTS,
     SWITCHES,
-    Activity,
     costs,
     estimate,
     origin,
@@ -43,13 +42,18 @@ class ConstantModel:
     ----------
     inputs
         Real inputs in the order in which they come, ``(frames, *input_shape)``, some hundreds: the power of a
-        fitted network is then of what they change. Without them, and before a fit, of random words.
+        fitted network is then of what they change. Without them, and before a fit, of what trained networks
+        change (``switching``).
     """
 
     inputs: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     name: ClassVar[str] = "constant"
     needs_weights: ClassVar[bool] = True
     predicts: ClassVar[tuple[str, ...]] = PREDICTS
+
+    def with_inputs(self, inputs: NDArray[Any]) -> Self:
+        """The same with inputs to count changes of."""
+        return replace(self, inputs=inputs)
 
     def price(self, workload: Workload, device: Device) -> Costs:
         """Costs of many networks whose weights are not known: ``predicts`` to arrays of shape ``(n,)``.
@@ -90,13 +94,13 @@ class ConstantModel:
             network,
             device,
             model=self.name,
-            basis="prior" if not known else "weights" if logic.activity is None else "activity",
+            basis="prior" if not known else "weights" if self.inputs is None else "activity",
             names=workload.names,
             layers=_layers(logic, device),
             whole=_whole(logic, device),
             features=_features(logic, device),
             technology=load(device.technology),
-            covers=_covers(load(device.technology), device, known, logic.activity),
+            covers=_covers(load(device.technology), device, known, known and self.inputs is not None),
         )
 
     def __post_init__(self) -> None:
@@ -128,7 +132,7 @@ def _whole(logic: ConstantLogic, device: Device) -> Costs:
 
 def _features(logic: ConstantLogic, device: Device) -> Costs:
     path = _path_ns(logic, device, device.pipelined)
-    moved = {} if logic.activity is None else totals(switched(logic.amounts, logic.activity))
+    moved = totals(switched(logic.amounts, logic.activity))
     return {**totals(logic.amounts), **moved, "critical_path_ns": path}
 
 
@@ -157,12 +161,12 @@ def _path_ns(logic: ConstantLogic, device: Device, pipelined: bool) -> FloatArra
     return path
 
 
-def _covers(technology: Technology, device: Device, known: bool, activity: Activity | None) -> str:
+def _covers(technology: Technology, device: Device, known: bool, seen: bool) -> str:
     weights = "the network's weights" if known else "weights as trained ones are to be expected (prior)"
     return (
         f"constant weights in adders, {technology.name} at {technology.supply_v} V, redundancy "
         f"{device.redundancy}, from {weights}: shared adders, bias, activation, pooling, pipeline registers "
-        f"and their voters, leakage. {SWITCHES[activity is not None]} "
+        f"and their voters, leakage. {SWITCHES[seen]} "
         "Not: layout, wires and their load, clock tree, pads, converter and "
         f"normaliser, glitches. {origin(technology)}"
     )

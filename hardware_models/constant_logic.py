@@ -16,6 +16,7 @@ from codesign.export import distributed
 from codesign.export.distributed import ADDER_LEVEL_NS
 from codesign.hardware import Device, Workload
 from codesign.network import Network
+from hardware_models import switching
 from hardware_models.counting import ADDITIONS_PER_MAXIMUM, SATURATION_LEVELS, Stage, count
 from hardware_models.needs import needed
 from hardware_models.prior import expected, load_prior
@@ -54,7 +55,7 @@ class ConstantLogic:
     widest
         Bits of its widest sum, ``(n, m)``.
     activity
-        How much changes, where inputs are known.
+        How much changes, on known inputs or to be expected.
     stages
         Register stages, ``(n,)``, where the export was asked.
     """
@@ -64,7 +65,7 @@ class ConstantLogic:
     depth: FloatArray
     levels: FloatArray
     widest: FloatArray
-    activity: Activity | None = None
+    activity: Activity
     stages: FloatArray | None = None
 
     @classmethod
@@ -103,7 +104,7 @@ class ConstantLogic:
             np.array([[stage.depth for stage in stages]], np.float64),
             levels[None],
             np.array([[stage.widest for stage in stages]], np.float64),
-            None if inputs is None else _activity(stages),
+            switching.expected(work, device) if inputs is None else _activity(stages),
             np.array([float(len(buses))]) if buses else None,
         )
 
@@ -137,7 +138,8 @@ class ConstantLogic:
         last = work.present & (np.cumsum(work.present, axis=1) == work.present.sum(axis=1)[:, None])
         clocked = clocked + last * work.outputs * work.activation_bits
         amounts = _with_registers(amounts, clocked, device)
-        return cls(whole, amounts, depth, levels, found.sum_bits * work.present)
+        widest, activity = found.sum_bits * work.present, switching.expected(whole, device)
+        return cls(whole, amounts, depth, levels, widest, activity)
 
     def cycles(self, device: Device) -> FloatArray:
         """Register stages, ``(n,)``."""
@@ -150,10 +152,8 @@ class ConstantLogic:
 
 
 def _activity(stages: Sequence[Stage]) -> Activity:
-    return Activity(
-        np.array([[stage.changes for stage in stages]], np.float64),
-        np.array([[stage.output_changes for stage in stages]], np.float64),
-    )
+    outputs = np.array([[stage.output_changes for stage in stages]], np.float64)
+    return Activity(np.array([[stage.changes for stage in stages]], np.float64), outputs, outputs)
 
 
 def _shared(bits: int, weights: FloatArray) -> FloatArray:

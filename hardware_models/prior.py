@@ -9,9 +9,8 @@ draws matrices, counts their adders, and fits the law anew. No synthesised desig
 
 import argparse
 import math
-import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -21,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.errors import ConfigError
 from hardware_models.adders import adders, digits
+from hardware_models.tables import numbers, table
 
 __all__ = ["Expected", "Prior", "expected", "load_prior", "main", "spread"]
 
@@ -103,13 +102,7 @@ def load_prior() -> Prior:
 
 def parse_prior(text: str) -> Prior:
     """The law of a table's text; raise ``ConfigError`` for one that lacks a number or has a wrong unit."""
-    table = tomllib.loads(text)
-    if set(table) != set(UNITS):
-        raise ConfigError(f"the prior has {', '.join(UNITS)}; got {', '.join(table)}")
-    for name, unit in UNITS.items():
-        if table[name].get("unit") != unit:
-            raise ConfigError(f"the prior's {name} is in {unit!r}, got {table[name].get('unit')!r}")
-    return Prior(**{name: float(table[name]["value"]) for name in UNITS})
+    return Prior(**numbers(text, UNITS, "the prior"))
 
 
 def spread(prior: Prior, fan_in: NDArray[Any], units: NDArray[Any]) -> FloatArray:
@@ -258,16 +251,12 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     prior = fit(given.spread, given.number, np.random.default_rng(1))
     command = f"python -m hardware_models.prior --spread {given.spread:g} --number {given.number}"
-    given.out.write_text(_table(prior, command, datetime.now(UTC).date().isoformat()), encoding="utf-8")
-
-
-def _table(prior: Prior, command: str, date: str) -> str:
-    entries = []
-    for name, unit in UNITS.items():
-        source = "weights of 39 trained networks of the space econt" if name == "trained_spread" else command
-        lines = (f"[{name}]", f"value = {getattr(prior, name):g}", f'unit = "{unit}"', f'source = "{source}"')
-        entries.append("\n".join([*lines, f'date = "{date}"', ""]))
-    return "# Adders of constant weights before training. Read by prior.py.\n\n" + "\n".join(entries)
+    sources = {
+        **dict.fromkeys(UNITS, command),
+        "trained_spread": "weights of 39 trained networks of the space econt",
+    }
+    heading, date = "Adders of constant weights before training. Read by prior.py.", datetime.now(UTC).date()
+    given.out.write_text(table(heading, asdict(prior), UNITS, sources, date.isoformat()), encoding="utf-8")
 
 
 if __name__ == "__main__":

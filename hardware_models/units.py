@@ -55,7 +55,10 @@ still: ``stored_bits`` are clocked but keep their data, their voters, selectors 
 STILL: Final = frozenset({"stored_bits", "stored_voter_bits", "load_bits", "words"})
 SWITCHING: Final = ("adder_bits", "increment_bits", "gate_bits", "maximum_bits", "register_bits")
 
-SWITCHES: Final = ("Power of random words.", "Power of what the given inputs change.")
+SWITCHES: Final = (
+    "Power of what trained networks of the ECON-T study change on its inputs (prior).",
+    "Power of what the given inputs change.",
+)
 """What an estimate says of its activity: not known, known."""
 
 COUNTED: Final = ("operations", "macs", "parameters", "weight_bits", "bops", "output_bits")
@@ -105,16 +108,19 @@ class Activity:
     ----------
     sums
         Bits of the sums of each layer, ``(n, m)``.
+    gates
+        Bits that gates give out, ``(n, m)``.
     outputs
         Bits of its outputs, ``(n, m)``.
     """
 
     sums: FloatArray
+    gates: FloatArray
     outputs: FloatArray
 
     def of(self, name: str) -> FloatArray:
         """Of an amount, ``(n, m)``."""
-        return self.outputs if name in ("gate_bits", "maximum_bits") else self.sums
+        return {"gate_bits": self.gates, "maximum_bits": self.outputs}.get(name, self.sums)
 
 
 def switched(amounts: Amounts, activity: Activity) -> dict[str, FloatArray]:
@@ -136,7 +142,7 @@ def costs(
     amounts: Amounts,
     technology: Technology,
     device: Device,
-    activity: Activity | None = None,
+    activity: Activity,
 ) -> Costs:
     """Costs that add up, each ``(n, m)``: those of every layer.
 
@@ -149,7 +155,7 @@ def costs(
     technology, device
         What a unit costs, and the clock: each network has an inference every cycle.
     activity
-        How much changes; as of random words if not given.
+        How much changes.
     """
     _require_priced(amounts, technology)
     area = {name: values * getattr(technology, f"{AMOUNTS[name]}_area") for name, values in amounts.items()}
@@ -182,11 +188,9 @@ def costs(
     }
 
 
-def _energy(name: str, technology: Technology, activity: Activity | None) -> FloatArray | float:
+def _energy(name: str, technology: Technology, activity: Activity) -> FloatArray:
     """Of a unit an inference, in pJ: a register takes the part of its clock whatever changes."""
     energy: float = getattr(technology, f"{AMOUNTS[name]}_energy")
-    if activity is None:
-        return energy
     still = technology.register_clock_energy if name == "register_bits" else 0.0
     return still + activity.of(name) * max(energy - still, 0.0)
 

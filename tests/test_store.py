@@ -553,3 +553,20 @@ def test_syntheses_are_kept_and_replaced(folder: Path) -> None:
 def test_a_study_that_was_never_synthesised_has_none(folder: Path) -> None:
     with Store.read(folder) as store:
         assert store.syntheses() == []
+
+
+def test_inputs_are_kept_and_read_back(folder: Path) -> None:
+    inputs = np.random.default_rng(0).random((5, 2), dtype=np.float32)
+    with Store.open(folder) as store:
+        assert store.inputs() is None
+        store.keep_inputs(inputs)
+    with Store.read(folder) as store:
+        found = store.inputs()
+    assert found is not None
+    np.testing.assert_array_equal(found, inputs)
+
+
+def test_kept_inputs_that_are_damaged_are_an_error(folder: Path) -> None:
+    (folder / "inputs.npy").write_bytes(b"no array")
+    with Store.read(folder) as store, pytest.raises(StoreError, match=r"inputs.npy cannot be read"):
+        store.inputs()

@@ -26,6 +26,7 @@ from codesign.errors import BudgetError, ConfigError, StoreError
 from codesign.evaluation import Evaluation
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Workload
+from codesign.hardware.estimate import FRAMES
 from codesign.metrics import Summary
 from codesign.network import Dense, Flatten, Network
 from codesign.objectives import Objective
@@ -34,6 +35,7 @@ from codesign.optimisers.asha import Rungs
 from codesign.space import Candidate, SearchSpace
 from codesign.store import Store
 from codesign.study import Setup, Study
+from codesign.tasks import inputs_of
 from codesign.training import Recipe
 from codesign.training.recipe import Engine
 from hardware_models.asic import AsicModel
@@ -643,6 +645,20 @@ def test_a_cost_that_depends_on_the_weights_is_priced_again_after_training(
         before = weighing.costs(evaluation.candidate)
         assert evaluation.costs["area_um2"] == pytest.approx(2 * before["area_um2"])
         assert evaluation.costs["macs"] == before["macs"]
+
+
+def test_power_of_a_trained_design_is_of_what_inputs_of_the_task_change(tmp_path: Path, setup: Setup) -> None:
+    """They are kept with the study; what is exact before training stays as it was."""
+    study = finished(run(tmp_path, setup, 2).folder)
+    inputs, kept = inputs_of(setup.task, FRAMES), study.store.inputs()
+    assert kept is not None
+    np.testing.assert_array_equal(kept, inputs)
+    for evaluation in study.evaluations:
+        network, before = study.network(evaluation.candidate.digest), setup.costs(evaluation.candidate)
+        seen = AsicModel(inputs).estimate(network, setup.device)
+        assert seen.basis == "activity"
+        assert evaluation.costs["power_mw"] == seen.power_mw != before["power_mw"]
+        assert evaluation.costs["area_um2"] == before["area_um2"]
 
 
 def test_a_budget_that_only_the_trained_weights_break_is_a_status(tmp_path: Path, setup: Setup) -> None:

@@ -201,7 +201,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """A line a quantity: held-out designs before and after calibration; all drawn where too few to fit."""
+    """A line a quantity: before and after calibration; of all drawn designs where too few to fit."""
     lines = [
         "| technology | weights | known | quantity | designs | rank corr. | error: median, 90 % | calibrated "
         "on | rank corr. | error: median, 90 % | in 90 % interval | in other drawings |",
@@ -209,19 +209,24 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
     ]
     at = {tuple(row[key] for key in (*KEYS, "population", "estimate")): row for row in rows}
     for key in dict.fromkeys(tuple(row[each] for each in KEYS) for row in rows):
-        after = at.get((*key, "held out", "calibrated"))
-        population = "held out" if after else "all drawn"
-        before = at.get((*key, population, "as it is"))
-        for name in SHOWN if before else ():
-            if name not in before["quantities"] or name not in MORE.get(key[2], SHOWN):
-                continue
-            plain, better = (row["quantities"][name] if row else None for row in (before, after))
-            cells = [*key, name, f"{plain['designs']} {population}", *_errors(plain)]
-            cells += [f"{after['fitted_on']}", *_errors(better)] if better else ["-"] * 3
-            cells.append(_figure(better["interval_coverage"], "{:.0%}") if better else "-")
-            cells.append(_figure(after["covered"].get(name) if after else None, "{:.0%}"))
-            lines.append(f"| {' | '.join(cells)} |")
+        fitted = (*key, "held out", "calibrated") in at
+        for population in ("held out", "trained") if fitted else ("all drawn",):
+            before = at.get((*key, population, "as it is"))
+            lines += _lines(key, before, at.get((*key, population, "calibrated"))) if before else []
     return "\n".join(lines)
+
+
+def _lines(key: tuple[str, ...], before: dict[str, Any], after: dict[str, Any] | None) -> Iterator[str]:
+    for name in MORE.get(key[2], SHOWN):
+        if name not in before["quantities"]:
+            continue
+        plain, better = (row["quantities"][name] if row else None for row in (before, after))
+        cells = [*key, name, f"{plain['designs']} {before['population']}", *_errors(plain)]
+        cells += [f"{after['fitted_on']}", *_errors(better)] if after and better else ["-"] * 3
+        cells.append(_figure(better["interval_coverage"], "{:.0%}") if better else "-")
+        drawings = after["covered"].get(name) if after and before["population"] == "held out" else None
+        cells.append(_figure(drawings, "{:.0%}"))
+        yield f"| {' | '.join(cells)} |"
 
 
 KEYS = ("technology", "style", "basis")

@@ -5,11 +5,20 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.calibration.correction import PREDICTED, WHOLE, Part
 from codesign.calibration.record import Calibration
 from codesign.errors import ConfigError, counted
-from codesign.hardware import Costs, Device, HardwareEstimate, HardwareModel, Target, Workload
+from codesign.hardware import (
+    Costs,
+    Device,
+    HardwareEstimate,
+    HardwareModel,
+    Target,
+    Workload,
+    with_inputs,
+)
 from codesign.hardware.estimate import WORK
 from codesign.network import Network
 
@@ -57,6 +66,11 @@ class CalibratedModel:
     def needs_weights(self) -> bool:
         """Whether the model prices anew once the weights are known."""
         return self.model.needs_weights
+
+    def with_inputs(self, inputs: NDArray[Any]) -> "CalibratedModel":
+        """The same with inputs to count changes of, if it was fitted so; else as it is."""
+        fitted = "activity" in self.calibration.parts
+        return replace(self, model=with_inputs(self.model, inputs)) if fitted else self
 
     def features(self, workload: Workload, device: Device) -> Costs:
         """Features of the model."""

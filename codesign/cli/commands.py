@@ -35,8 +35,6 @@ _GENERATORS = ("T", "C", "P")
 _BACKENDS = ("vivado", "vitis", "catapult", "quartus", "oneapi")
 SLOW_START_STEPS = 6_000
 VECTORS = 10_000
-FRAMES = 1024
-"""Inputs that power is computed from."""
 SLOW_FORMS = {
     "finn": ": FINN and Verilator, about a minute",
     "rtl": ": Verilator, up to a minute",
@@ -323,6 +321,7 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
     """Write the front and the exports, print the table and what one can do next."""
     from codesign.cli.exports import export_one
     from codesign.cli.view import print_front, print_status, status_data, waiting
+    from codesign.tasks import inputs_of
 
     with study.store:
         if not any(evaluation.ok for evaluation in study.evaluations):
@@ -332,7 +331,7 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
         with waiting("Drawing the front"):
             files = study.save_front()
         exported = []
-        inputs = _samples(task, VECTORS)
+        inputs = inputs_of(task, VECTORS)
         for target in export:
             for evaluation in study.front():
                 digest = evaluation.candidate.digest
@@ -473,7 +472,7 @@ def reference(
             _remove_reference(study, str(remove))
         else:
             network, _, _ = _priced(source, None, "econt", input_format)
-            model = stored_model(study)
+            model = _seeing(study, stored_model(study))
             known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
             study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
             missing = [goal.name for goal in study.objectives if goal.name not in known]
@@ -542,9 +541,6 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 @click.option(
     "--calibration", type=click.Path(), help="File of `codesign calibrate`.  [default: the study's]"
 )
-@click.option(
-    "--activity", is_flag=True, help="Power from what the study's inputs change in the trained design."
-)
 @_device_options
 @_json_option
 def estimate(
@@ -554,24 +550,27 @@ def estimate(
     input_format: str | None,
     model: str | None,
     calibration: str | None,
-    activity: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Predicted cost of a design.
 
     SOURCE is the folder of a study (then DIGEST says which design), a QONNX file (.onnx), or a JSON file with
-    a candidate of --space or with a network.
+    a candidate of --space or with a network. Power of a trained design of a study is of what its inputs
+    change.
     """
     from codesign import catalogue
     from codesign.cli.view import print_estimate
     from codesign.hardware import effective_bops
+    from codesign.study import Study
 
     network, device, own_model = _priced(source, digest, space, input_format)
     if model is not None or calibration is not None:
         own_model = catalogue.hardware_model(model or own_model, calibration)
-    if activity:
-        own_model = _counting(own_model, source, network)
+    if Path(source).is_dir() and network.chip.fitted:
+        study = Study.read(source)
+        with study.store:
+            own_model = _seeing(study, own_model)
     found = own_model.estimate(network, _device(device, options))
     data = {**found.to_dict(), "effective_bops": effective_bops(network) if network.fitted else None}
     if as_json:
@@ -580,23 +579,13 @@ def estimate(
         print_estimate(found, data["effective_bops"])
 
 
-def _counting(model: "HardwareModel", source: str, network: "Network") -> "HardwareModel":
-    """The model with inputs of the study in a folder."""
-    from codesign.cli.view import waiting
-    from codesign.study import Study
+def _seeing(study: "Study", model: "HardwareModel") -> "HardwareModel":
+    """The model as it prices trained designs of a study: with its inputs, if they are known."""
+    from codesign.hardware import with_inputs
+    from codesign.hardware.estimate import FRAMES
 
-    if not (Path(source).is_dir() and network.chip.fitted):
-        raise ConfigError(f"--activity needs a trained design of a study, with its data; {source} is none")
-    study = Study.read(source)
-    with study.store, waiting("Loading data"):
-        inputs = _inputs(study, FRAMES)
-    seeing = model if inputs is None else _with_inputs(model, inputs)
-    if seeing is model:
-        raise ConfigError(
-            f"--activity: the model {model.name!r} cannot count changes, or its calibration or the study has "
-            "none; leave it out"
-        )
-    return seeing
+    inputs = _inputs(study, FRAMES)
+    return model if inputs is None else with_inputs(model, inputs)
 
 
 def _priced(
@@ -766,49 +755,44 @@ def _exports(
 
 
 def _inputs(study: "Study", count: int) -> "NDArray[Any] | None":
-    """Inputs of the study's own task to verify on; None where the study does not say how to get them."""
+    """Up to ``count`` inputs of the study's own task: those it keeps, or of the task where these are too few.
+
+    None of a study that keeps none and does not say how to get them.
+    """
     from codesign.config import stored_task
+    from codesign.hardware.estimate import FRAMES
+    from codesign.tasks import inputs_of
 
+    kept = study.store.inputs()
+    if kept is not None and (len(kept) >= count or len(kept) < FRAMES):
+        return kept[:count]
     task = stored_task(study)
-    return None if task is None else _samples(task, count)
+    return kept if task is None else inputs_of(task, count)
 
 
-def _inputs_or_random(study: "Study", count: int) -> "Callable[[Network], NDArray[Any] | None]":
-    """What to verify a design on: inputs of the study's task, or random ones where these are not known."""
+def _inputs_or_random(study: "Study", count: int) -> "Callable[[Network], NDArray[Any]]":
+    """What to verify a design on: inputs of the study's task, and random ones in place of those not known."""
+    import numpy as np
+
     from codesign.cli.view import waiting
-    from codesign.export.bundle import PROBES, probes
+    from codesign.export.bundle import probes
 
     with waiting("Loading data"):
         inputs = _inputs(study, count)
-    if inputs is not None:
+    if inputs is not None and (study.meta.get("config") or len(inputs) >= count):
         return lambda network: inputs
+    known = 0 if inputs is None else len(inputs)
     click.echo(
-        "note: this study was made from Python objects: the inputs of its task are not known here; "
-        f"{max(count, PROBES):,} random codes are used instead",
+        f"note: this study was made from Python objects and keeps {known:,} inputs of its task; "
+        f"{count - known:,} random codes are used beside",
         err=True,
     )
-    return lambda network: probes(network, count - PROBES, seed=1) if count > PROBES else None
 
+    def given(network: "Network") -> "NDArray[Any]":
+        made_up = probes(network, count - known, seed=1)
+        return made_up if inputs is None else np.concatenate([inputs, made_up])
 
-def _with_inputs(model: "HardwareModel", inputs: "NDArray[Any]") -> "HardwareModel":
-    """The model with inputs to count what changes, if it can and, where calibrated, was fitted so."""
-    from dataclasses import replace
-
-    from codesign.calibration import CalibratedModel
-
-    plain: Any = model
-    if isinstance(model, CalibratedModel):
-        fitted = "activity" in model.calibration.parts
-        return replace(model, model=_with_inputs(model.model, inputs)) if fitted else model
-    return replace(plain, inputs=inputs) if hasattr(plain, "inputs") else model
-
-
-def _samples(task: "Task", count: int) -> "NDArray[Any]":
-    """Up to ``count`` inputs, those that are held out first."""
-    import numpy as np
-
-    held_out = task.validation.inputs[:count]
-    return np.concatenate([held_out, task.training.inputs[: count - len(held_out)]])
+    return given
 
 
 @cli.command(epilog="Example: codesign verify runs/demo 143a5a8b --form onnx --form rtl")

@@ -10,14 +10,13 @@ import click
 
 from codesign.cli.commands import (
     _DEVICE_OPTIONS,
-    FRAMES,
     _command,
     _device,
     _device_options,
     _inputs,
     _json_option,
     _print_json,
-    _with_inputs,
+    _seeing,
     cli,
 )
 from codesign.errors import ConfigError
@@ -79,6 +78,7 @@ def synth(
     from codesign.campaign import synthesise_designs
     from codesign.cli.reports import print_syntheses
     from codesign.config import default_workers
+    from codesign.hardware.estimate import FRAMES
     from codesign.study import Study
 
     study = Study.open(folder)
@@ -292,8 +292,7 @@ def _pairs(
     reports, ignored = _reports(study, options)
     model = _model(study, options)
     stated = any(report.power_mw is not None for report in reports.values())
-    inputs = _inputs(study, FRAMES) if stated else None
-    seeing = model if inputs is None else _with_inputs(model, inputs)
+    seeing = _seeing(study, model) if stated else model
     pairs: list[Pair] = []
     for digest, report in reports.items():
         device = _device(_device_of(study.device, report) if options["run"] else study.device, options)

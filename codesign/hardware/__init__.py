@@ -1,7 +1,7 @@
 """What a network costs: targets, estimates, reports, and the seam behind which hardware models stand."""
 
 from codesign.hardware.device import Device, Target
-from codesign.hardware.estimate import COST_UNITS, Costs, HardwareEstimate, HardwareModel
+from codesign.hardware.estimate import COST_UNITS, Costs, HardwareEstimate, HardwareModel, with_inputs
 from codesign.hardware.report import MEASURED, Resources, SynthesisReport
 from codesign.hardware.workload import Workload, effective_bops
 
@@ -17,4 +17,5 @@ __all__ = [
     "Target",
     "Workload",
     "effective_bops",
+    "with_inputs",
 ]

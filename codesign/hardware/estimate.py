@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,15 @@ from codesign.network import Network
 
 __all__ = [
     "COST_UNITS",
+    "FRAMES",
     "SWITCHED",
     "WORK",
     "Basis",
     "Costs",
     "HardwareEstimate",
     "HardwareModel",
+    "SeesInputs",
+    "with_inputs",
 ]
 
 Costs = Mapping[str, NDArray[np.float64]]
@@ -30,6 +33,9 @@ adder graph that the export makes of them."""
 SWITCHED: Final = "switched_"
 """Features of such names are amounts by how much of them changes: dynamic power is made of them, where an
 estimate has them, and nothing else is."""
+
+FRAMES: Final = 1024
+"""Inputs, one after another, that the power of a trained design is counted on, and simulated on."""
 
 WORK: Mapping[str, str] = {
     "operations": "",
@@ -185,3 +191,16 @@ class HardwareModel(Protocol):
 
         Where ``needs_weights`` and the network is fitted, of these weights; else it equals ``price``.
         """
+
+
+@runtime_checkable
+class SeesInputs(Protocol):
+    """A model whose power is of what changes from one input to the next, once it is given some."""
+
+    def with_inputs(self, inputs: NDArray[Any]) -> HardwareModel:
+        """The same with real inputs in the order in which they come, ``(frames, *input_shape)``."""
+
+
+def with_inputs(model: HardwareModel, inputs: NDArray[Any]) -> HardwareModel:
+    """The model with inputs to count changes of; as it is where it cannot."""
+    return model.with_inputs(inputs) if isinstance(model, SeesInputs) else model

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import SynthesisReport, Target
+from codesign.hardware.estimate import FRAMES
 from codesign.network import Network
 from codesign.synthesis import asic, fpga
 from codesign.synthesis.library import Library
@@ -31,8 +32,6 @@ from codesign.tools import require_package, require_program
 __all__ = ["require_tools", "synthesise", "synthesise_many"]
 
 _BUNDLE: Final = "provenance.json"
-_FRAMES: Final = 1024
-"""Vectors of the bundle that power is computed from, the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Bundle:
         """The vectors as bits of the ports, and the words that are loaded."""
         chip = Network.load(self.folder / "network.json")
         inputs, outputs = (
-            _bits(np.load(self.folder / "vectors" / f"{name}.npy")[:_FRAMES], fixed)
+            _bits(np.load(self.folder / "vectors" / f"{name}.npy")[:FRAMES], fixed)
             for name, fixed in (("inputs", chip.formats[0]), ("expected", chip.formats[-1]))
         )
         loads = self.folder / "weights.hex"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from codesign.metrics import Summary
 from codesign.network import Network
 
-__all__ = ["OwnLoss", "Samples", "Task"]
+__all__ = ["OwnLoss", "Samples", "Task", "inputs_of"]
 
 OwnLoss = Callable[[Any, Any, Any], Any]
 """A loss that a task brings: prediction and target, tensors of shape ``(n, k)``, and weights of the samples,
@@ -90,3 +90,9 @@ class Task(Protocol):
 
         A study goes on only if this is as it was: source, sizes, options, best with a digest of the arrays.
         """
+
+
+def inputs_of(task: Task, count: int) -> NDArray[np.float32]:
+    """Up to ``count`` inputs, ``(n, *input_shape)``: those that are held out first."""
+    held_out = task.validation.inputs[:count]
+    return np.concatenate([held_out, task.training.inputs[: count - len(held_out)]])

@@ -110,32 +110,30 @@ def test_power_is_compared_and_calibrated_by_what_inputs_change(
     data = parsed(codesign("compare", measured, "--synth", RUN, "--json"))
     assert data["basis"] == ["activity"]
     power = next(each for each in data["quantities"] if each["name"] == "power_mw")
-    plain = parsed(codesign("estimate", measured, digest, "--json"))
-    counted = parsed(codesign("estimate", measured, digest, "--activity", "--json"))
-    assert (plain["basis"], counted["basis"]) == ("widths", "activity")
+    counted = parsed(codesign("estimate", measured, digest, "--json"))
+    assert counted["basis"] == "activity"
     row = next(each for each in power["rows"] if each["design"] == digest)
     assert row["predicted"] == pytest.approx(counted["power_mw"])
-    assert row["predicted"] != pytest.approx(plain["power_mw"], rel=1e-3)
     file = tmp_path / "cal.json"
     assert codesign("calibrate", measured, "--synth", RUN, "--out", file).code == 0
     assert json.loads(file.read_text())["parts"].keys() == {"activity", "widths"}
-    corrected = parsed(codesign("estimate", measured, digest, "--activity", "--calibration", file, "--json"))
+    corrected = parsed(codesign("estimate", measured, digest, "--calibration", file, "--json"))
     assert (corrected["basis"], corrected["model"]) == ("activity", "asic+calibration")
     assert "Not calibrated" not in corrected["covers"]
 
 
-def test_activity_needs_a_trained_design_and_a_model_that_counts(
-    copy: Path, digest: str, tmp_path: Path, codesign: Call
-) -> None:
-    (tmp_path / "candidate.json").write_text("{}")
-    alone = codesign("estimate", tmp_path / "candidate.json", "--activity")
-    assert alone.code == 2
-    assert "--activity needs a trained design of a study" in alone.err
-    other = codesign(
-        "estimate", copy, digest, "--activity", "--model", "fpga-unrolled", "--technology", "xc7"
+def test_trained_designs_are_priced_with_inputs_of_the_study(copy: Path, digest: str, codesign: Call) -> None:
+    """In the study's tables as by `estimate`; a model that counts no changes prices as ever."""
+    counted = parsed(codesign("estimate", copy, digest, "--json"))
+    assert counted["basis"] == "activity"
+    assert "Power of what the given inputs change." in counted["covers"]
+    study = Study.read(copy)
+    with study.store:
+        assert study.store.evaluation(digest).costs["power_mw"] == counted["power_mw"]
+    other = parsed(
+        codesign("estimate", copy, digest, "--model", "fpga-unrolled", "--technology", "xc7", "--json")
     )
-    assert other.code == 2
-    assert "the model 'fpga-unrolled' cannot count changes" in other.err
+    assert other["basis"] == "widths"
 
 
 def test_a_study_goes_on_only_with_its_calibration(

@@ -1,6 +1,7 @@
-"""Studies made from Python objects: the command line does not have the inputs of their task."""
+"""Studies made from Python objects: the command line has those inputs of their task that they keep."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,6 +13,8 @@ import pytest
 from codesign.config import run
 
 Call = Callable[..., Any]
+KEPT = 128
+"""All that the task has."""
 
 
 @pytest.fixture(scope="module")
@@ -34,33 +37,43 @@ def own(tmp_path_factory: pytest.TempPathFactory, tiny: ModuleType) -> SimpleNam
 
 def note(count: str) -> str:
     return (
-        "note: this study was made from Python objects: the inputs of its task are not known here; "
-        f"{count} random codes are used instead\n"
+        f"note: this study was made from Python objects and keeps {KEPT} inputs of its task; {count} random "
+        "codes are used beside\n"
     )
 
 
-@pytest.mark.parametrize(("asked", "taken"), [(1500, 1500), (512, 512), (5, 256)])
-def test_an_export_is_verified_on_as_many_random_codes_and_says_so(
-    tmp_path: Path, own: SimpleNamespace, codesign: Call, asked: int, taken: int
+@pytest.mark.parametrize(("asked", "made_up"), [(1500, 1500 - KEPT), (KEPT + 1, 1), (KEPT, 0), (5, 0)])
+def test_an_export_is_verified_on_what_is_kept_and_on_random_codes_beside(
+    tmp_path: Path, own: SimpleNamespace, codesign: Call, asked: int, made_up: int
 ) -> None:
     place = tmp_path / "onnx"
     words = ("export", own.folder, own.digest, "--to", "onnx", "--out", place, "--vectors", asked, "--json")
     result = codesign(*words)
-    assert (result.code, result.err) == (0, note(f"{taken:,}"))
+    assert (result.code, result.err) == (0, note(f"{made_up:,}") if made_up else "")
     (row,) = json.loads(result.out)
-    assert row["checks"][0]["vectors"] == taken
+    assert row["checks"][0]["vectors"] == asked + 256
     inputs = np.load(place / "vectors" / "inputs.npy")
-    assert len(inputs) == taken
-    assert len(np.unique(inputs.reshape(taken, -1), axis=0)) > 0.7 * taken
+    assert len(inputs) == asked + 256
+    random = inputs[min(asked, KEPT) :].reshape(made_up + 256, -1)
+    assert len(np.unique(random, axis=0)) > 0.7 * len(random)
     again = codesign(*words)
     assert json.loads(again.out)[0]["written"] is False
 
 
-def test_verify_compares_on_as_many_random_codes_and_says_so(own: SimpleNamespace, codesign: Call) -> None:
+def test_verify_compares_on_random_codes_beside_and_says_so(own: SimpleNamespace, codesign: Call) -> None:
     forms = [word for form in ("float", "module", "onnx") for word in ("--form", form)]
     result = codesign("verify", own.folder, own.digest, *forms, "--vectors", 400, "--json")
-    assert (result.code, result.err) == (0, note("400"))
-    assert [hop["vectors"] for hop in json.loads(result.out)][1:] == [400, 400]
+    assert (result.code, result.err) == (0, note(f"{400 - KEPT}"))
+    assert [hop["vectors"] for hop in json.loads(result.out)][1:] == [656, 656]
+
+
+def test_without_what_it_keeps_all_are_random(tmp_path: Path, own: SimpleNamespace, codesign: Call) -> None:
+    """A study from before inputs were kept."""
+    folder = shutil.copytree(own.folder, tmp_path / "old")
+    (folder / "inputs.npy").unlink()
+    result = codesign("verify", folder, own.digest, "--form", "module", "--vectors", 9, "--json")
+    assert "keeps 0 inputs of its task; 9 random codes" in result.err
+    assert json.loads(result.out)[0]["vectors"] == 9 + 256
 
 
 def test_a_study_whose_data_is_known_has_no_note(made: Any, digest: str, codesign: Call) -> None:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from codesign.calibration.fitting import _made_of
 from codesign.errors import ConfigError
+from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Device
 from codesign.hardware.estimate import SWITCHED
-from codesign.network import Network
+from codesign.network import Dense, Network
 from hardware_models.adders import adders, changes, toggles
-from hardware_models.asic import AsicModel
+from hardware_models.asic import AsicModel, activity_of
 from hardware_models.constant import ConstantModel
 from hardware_models.counting import count
 from hardware_models.technology import load
@@ -69,6 +70,20 @@ def test_changes_are_relative_to_random_words(name: str) -> None:
     first = count(chip, random_inputs(chip))[0]
     assert 0.6 < first.changes < 1.4
     assert count(chip)[0].changes == 1
+
+
+def test_a_gate_changes_with_its_input_where_a_bit_of_its_weight_is_set() -> None:
+    """Two inputs of two bits, of which the first changes all and the second none; weights 3 and 0.
+
+    All inputs change half of their bits, which is what random words change; of six bits of weights two are
+    set, where of a product of random words 3/4 as much changes as of its inputs.
+    """
+    wide = FixedPoint(0, 2)
+    layer = Dense("d", 1, weight=wide, bias=wide)
+    weights = {"d.weight": np.array([[3], [0]]), "d.bias": np.zeros(1)}
+    chip = Network((2,), (layer,), FixedPoint(2, 0, signed=False), weights=weights)
+    inputs = np.array([[0, 0], [3, 0], [0, 0]])
+    assert activity_of(chip, inputs).gates.item() == pytest.approx((2 / 6) / 0.75)
 
 
 @pytest.mark.parametrize("style", MODELS)

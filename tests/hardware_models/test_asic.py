@@ -15,12 +15,14 @@ from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.export import verilog
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import COST_UNITS, Costs, Device, HardwareModel, Workload
+from codesign.hardware.estimate import SWITCHED
 from codesign.hardware.folding import fold
 from codesign.network import Conv, Dense, Layer, MaxPool, Network, ReLU, Thresholds, Upsample
 from codesign.testing import check_hardware_model
 from hardware_models.asic import AsicModel
+from hardware_models.switching import load_switching
 from hardware_models.technology import available, load
-from hardware_models.units import ADDITIVE, AMOUNTS
+from hardware_models.units import ADDITIVE, AMOUNTS, SWITCHING
 from search_spaces import econt, econt_float
 from tests.export.designs import DESIGNS
 
@@ -83,7 +85,8 @@ def test_the_model_is_what_the_protocol_asks_for() -> None:
     model: HardwareModel = MODEL
     assert (model.name, model.needs_weights) == ("asic", False)
     assert set(MODEL.price(Workload.of([ONE]), CHIP)) == set(MODEL.predicts) <= set(COST_UNITS)
-    assert set(MODEL.features(Workload.of([ONE]), CHIP)) == {*AMOUNTS, "critical_path_ns"}
+    switched = {f"{SWITCHED}{name}" for name in (*SWITCHING, "clock_bits")}
+    assert set(MODEL.features(Workload.of([ONE]), CHIP)) == {*AMOUNTS, *switched, "critical_path_ns"}
 
 
 @pytest.mark.parametrize(
@@ -142,13 +145,15 @@ def test_costs_of_one_layer_worked_by_hand() -> None:
     area = {name: amount * getattr(table, f"{AMOUNTS[name]}_area") for name, amount in ONE_AMOUNTS.items()}
     registers = ONE_AMOUNTS["register_bits"] + ONE_AMOUNTS["stored_bits"]
     logic_um2 = sum(area.values()) - area["register_bits"] - area["stored_bits"]
-    switched_pj = (
-        ONE_AMOUNTS["gate_bits"] * table.gate_energy
-        + ONE_AMOUNTS["adder_bits"] * table.adder_energy
+    known = load_switching()
+    clocked_pj = registers * table.register_clock_energy
+    sums_pj = (
+        ONE_AMOUNTS["adder_bits"] * table.adder_energy
         + ONE_AMOUNTS["increment_bits"] * table.increment_energy
-        + ONE_AMOUNTS["register_bits"] * table.register_energy
-        + ONE_AMOUNTS["stored_bits"] * table.register_clock_energy
+        + ONE_AMOUNTS["register_bits"] * (table.register_energy - table.register_clock_energy)
     )
+    gates_pj = ONE_AMOUNTS["gate_bits"] * table.gate_energy
+    switched_pj = clocked_pj + known.reloadable_first * sums_pj + known.gates_first * gates_pj
     leakage_mw = registers * table.register_leakage + logic_um2 * table.logic_leakage
     found = MODEL.estimate(ONE, Device("sky130hd", 100.0))
     assert found.resources.area_um2 == pytest.approx(sum(area.values()), rel=1e-12)

@@ -12,6 +12,7 @@ from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.export import distributed
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import COST_UNITS, Device, HardwareModel, Workload
+from codesign.hardware.estimate import SWITCHED
 from codesign.hardware.folding import fold
 from codesign.network import Dense, Network, ReLU
 from codesign.testing import check_hardware_model
@@ -148,6 +149,8 @@ def test_weights_that_are_wires_cost_registers_only() -> None:
     found = MODEL.estimate(Network((2,), layers, FixedPoint(3, 0, signed=False), weights=weights), CHIP)
     assert {name for name, amount in found.features.items() if amount} == {
         "register_bits",
+        f"{SWITCHED}register_bits",
+        f"{SWITCHED}clock_bits",
         "critical_path_ns",
     }
     assert found.features["register_bits"] == 3 + 4

@@ -14,6 +14,7 @@ from hardware_models.units import (
     AMOUNTS,
     PREDICTS,
     STILL,
+    Activity,
     copies,
     costs,
     estimate,
@@ -30,9 +31,10 @@ NETWORK = Network(
 )
 WORK = Workload.of([NETWORK])
 CHIP = Device("asic-45nm", 100.0)
-NUMBERS = {name: 1.0 + number / 64 for number, name in enumerate(UNITS)}
-"""Of a technology that tells every number from every other."""
+NUMBERS = {name: 1.0 + number / 64 for number, name in enumerate(UNITS)} | {"register_energy": 3.0}
+"""Of a technology that tells every number from every other; the clock is a part of a register's energy."""
 INVENTED = replace(load("asic-45nm"), **NUMBERS)
+RANDOM = Activity(*(np.ones(WORK.sums.shape),) * 3)
 
 
 def amounts(**given: float) -> dict[str, NDArray[np.float64]]:
@@ -42,9 +44,8 @@ def amounts(**given: float) -> dict[str, NDArray[np.float64]]:
 @pytest.mark.parametrize("name", AMOUNTS)
 def test_an_amount_costs_its_unit(name: str) -> None:
     """Area, what switches, and leakage; what is stored is clocked and keeps its data."""
-    found = {
-        cost: values.item() for cost, values in costs(WORK, amounts(**{name: 3.0}), INVENTED, CHIP).items()
-    }
+    priced = costs(WORK, amounts(**{name: 3.0}), INVENTED, CHIP, RANDOM)
+    found = {cost: values.item() for cost, values in priced.items()}
     area = 3 * NUMBERS[f"{AMOUNTS[name]}_area"]
     if name in ("register_bits", "stored_bits"):
         leakage = 3 * NUMBERS["register_leakage"]
@@ -60,6 +61,23 @@ def test_an_amount_costs_its_unit(name: str) -> None:
     assert found["energy_nj"] == found["power_mw"] / 100.0
 
 
+def test_energy_goes_by_what_changes_but_for_the_clock() -> None:
+    """Sums change by a half, gates by a quarter, outputs by an eighth; registers keep their clock."""
+    shares = (np.full(WORK.sums.shape, share) for share in (0.5, 0.25, 0.125))
+    activity = Activity(*shares)
+    table = replace(INVENTED, register_energy=2 * INVENTED.register_clock_energy)
+    clock = table.register_clock_energy
+    expected = {
+        "adder_bits": 0.5 * table.adder_energy,
+        "gate_bits": 0.25 * table.gate_energy,
+        "maximum_bits": 0.125 * table.maximum_energy,
+        "register_bits": clock + 0.5 * clock,
+    }
+    for name, energy in expected.items():
+        found = costs(WORK, amounts(**{name: 1.0}), table, CHIP, activity)
+        assert found["dynamic_mw"].item() == pytest.approx(energy * 1e-3 * 100.0)
+
+
 def test_every_amount_is_of_a_unit_that_has_an_area_and_an_energy() -> None:
     for name, unit in AMOUNTS.items():
         assert f"{unit}_area" in UNITS
@@ -67,7 +85,7 @@ def test_every_amount_is_of_a_unit_that_has_an_area_and_an_energy() -> None:
 
 
 def test_work_is_counted_by_the_rule_of_the_study() -> None:
-    found = costs(WORK, amounts(), INVENTED, CHIP)
+    found = costs(WORK, amounts(), INVENTED, CHIP, RANDOM)
     counted = ("operations", "macs", "parameters", "weight_bits", "bops", "output_bits")
     assert {name: found[name].item() for name in counted} == {
         "operations": 2 * 8 + 2,
@@ -82,8 +100,8 @@ def test_work_is_counted_by_the_rule_of_the_study() -> None:
 def test_float_units_are_refused_where_a_technology_has_none() -> None:
     without = replace(INVENTED, float_multiplier_area=0.0)
     with pytest.raises(ConfigError, match="has no floating-point units; quantise the network"):
-        costs(WORK, amounts(float_multipliers=1.0), without, CHIP)
-    assert costs(WORK, amounts(), without, CHIP)["area_um2"] == 0
+        costs(WORK, amounts(float_multipliers=1.0), without, CHIP, RANDOM)
+    assert costs(WORK, amounts(), without, CHIP, RANDOM)["area_um2"] == 0
 
 
 @pytest.mark.parametrize(
@@ -120,7 +138,7 @@ def test_a_folded_layer_is_named() -> None:
 
 
 def test_an_estimate_holds_what_was_priced() -> None:
-    layers = costs(WORK, amounts(adder_bits=5.0), INVENTED, CHIP)
+    layers = costs(WORK, amounts(adder_bits=5.0), INVENTED, CHIP, RANDOM)
     whole = settled(layers, np.array([1.0]), np.array([3.0]), np.array([4.0]), CHIP)
     assert set(whole) == set(PREDICTS)
     found = estimate(
