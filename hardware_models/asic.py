@@ -43,8 +43,8 @@ COMPRESSION: Final = 1.5
 RANDOM_GATE: Final = 0.75
 """Changes of an AND of two random bits, over those of one of them: 3/8 over 1/2."""
 NEAR_INPUTS: Final = 0.6
-"""Weight of the inputs in the geometric mean of what changes at both ends of a sum: most of its adders are next
-to the products. Of 0.3, 0.4, ..., 0.7 the best on the 23 syntheses in sky130hd that fits may see."""
+"""Weight of the inputs in the geometric mean of what changes at both ends of a sum: most adders are next to
+the products. Of 0.3, 0.4, ..., 0.7 the best on the 23 syntheses in sky130hd that fits may see."""
 
 
 @final
