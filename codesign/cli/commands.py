@@ -472,7 +472,7 @@ def reference(
             _remove_reference(study, str(remove))
         else:
             network, _, _ = _priced(source, None, "econt", input_format)
-            model = _seeing(study, stored_model(study))
+            model = _seeing(study, stored_model(study), network)
             known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
             study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
             missing = [goal.name for goal in study.objectives if goal.name not in known]
@@ -570,7 +570,7 @@ def estimate(
     if Path(source).is_dir() and network.chip.fitted:
         study = Study.read(source)
         with study.store:
-            own_model = _seeing(study, own_model)
+            own_model = _seeing(study, own_model, network)
     found = own_model.estimate(network, _device(device, options))
     data = {**found.to_dict(), "effective_bops": effective_bops(network) if network.fitted else None}
     if as_json:
@@ -579,13 +579,15 @@ def estimate(
         print_estimate(found, data["effective_bops"])
 
 
-def _seeing(study: "Study", model: "HardwareModel") -> "HardwareModel":
-    """The model as it prices trained designs of a study: with its inputs, if they are known."""
+def _seeing(study: "Study", model: "HardwareModel", network: "Network") -> "HardwareModel":
+    """The model as it prices trained designs of a study: with its inputs, if they are known and fit."""
     from codesign.hardware import with_inputs
     from codesign.hardware.estimate import FRAMES
 
     inputs = _inputs(study, FRAMES)
-    return model if inputs is None else with_inputs(model, inputs)
+    if inputs is None or inputs.shape[1:] != network.input_shape:
+        return model
+    return with_inputs(model, inputs)
 
 
 def _priced(

@@ -292,11 +292,12 @@ def _pairs(
     reports, ignored = _reports(study, options)
     model = _model(study, options)
     stated = any(report.power_mw is not None for report in reports.values())
-    seeing = _seeing(study, model) if stated else model
+    networks = {digest: study.network(digest) for digest in reports}
+    seeing = _seeing(study, model, next(iter(networks.values()))) if stated else model
     pairs: list[Pair] = []
     for digest, report in reports.items():
         device = _device(_device_of(study.device, report) if options["run"] else study.device, options)
-        network = study.network(digest)
+        network = networks[digest]
         if options["interval"] is not None:
             network = fold(network, options["interval"])
         report = replace(report, design=digest)
