@@ -371,8 +371,9 @@ class Study:
     ) -> "Study":
         """Make a new study in a folder; raise if no design can be priced, or keeps the budgets.
 
-        Raises also where no export of ``setup`` could be for its device, and for earlier studies to start
-        from that have another task or recipe: their scores are not this one's.
+        Raises also where no export of ``setup`` could be for its device, for data that are no finite numbers,
+        and for earlier studies to start from that have another task or recipe: their scores are not this
+        one's.
         """
         for earlier in warm_start:
             _require_same_work(setup, earlier)
@@ -395,6 +396,8 @@ class Study:
             ]
         if warm_start:
             known["warm_start"] = [str(Path(earlier).resolve()) for earlier in warm_start]
+        if setup.task.name != TOLD:
+            _require_finite(setup.task)
         store = Store.create(folder, {**setup.describe(), **known})
         if setup.task.name != TOLD:
             store.keep_inputs(inputs_of(setup.task, FRAMES))
@@ -1159,6 +1162,21 @@ def _trained_in_full(study: Study) -> list[Evaluation]:
     trials = trials_of(rungs, study.history, [], study.objectives)
     whole = {trial.candidate for trial in trials if trial.rung == rungs.top and trial.status == "finished"}
     return [evaluation for evaluation in study.evaluations if evaluation.candidate in whole]
+
+
+def _require_finite(task: Task) -> None:
+    """Raise ``DataError`` for samples that no training gets over."""
+    for kind, samples in (("training", task.training), ("validation", task.validation)):
+        for name in ("inputs", "targets", "weights", "conditions"):
+            values = getattr(samples, name)
+            bad = (
+                () if values is None else np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
+            )
+            if len(bad):
+                raise DataError(
+                    f"task {task.name!r}: {name} of {kind} samples are not finite in {len(bad):,} of "
+                    f"{len(values):,}, first in sample {bad[0]}; leave these out"
+                )
 
 
 def _require_same_work(setup: Setup, folder: str | Path) -> None:

@@ -22,7 +22,7 @@ import pytest
 import codesign
 import codesign.space
 from codesign import native
-from codesign.errors import BudgetError, ConfigError, StoreError
+from codesign.errors import BudgetError, ConfigError, DataError, StoreError
 from codesign.evaluation import Evaluation
 from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Workload
@@ -645,6 +645,23 @@ def test_a_cost_that_depends_on_the_weights_is_priced_again_after_training(
         before = weighing.costs(evaluation.candidate)
         assert evaluation.costs["area_um2"] == pytest.approx(2 * before["area_um2"])
         assert evaluation.costs["macs"] == before["macs"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("training", "inputs"), ("training", "targets"), ("validation", "inputs")]
+)
+def test_data_that_are_not_finite_are_refused_before_any_training(
+    tmp_path: Path, setup: Setup, kind: str, name: str
+) -> None:
+    samples = getattr(setup.task, kind)
+    values = getattr(samples, name).copy()
+    values[7] = np.nan
+    task = SimpleNamespace(**{each: getattr(setup.task, each) for each in dir(setup.task) if each[0] != "_"})
+    setattr(task, kind, replace(samples, **{name: values}))
+    words = f"{name} of {kind} samples are not finite in 1 of {len(values)}, first in sample 7"
+    with pytest.raises(DataError, match=words):
+        run(tmp_path / "study", replace(setup, task=task), 1)
+    assert not (tmp_path / "study").exists()
 
 
 def test_power_of_a_trained_design_is_of_what_inputs_of_the_task_change(tmp_path: Path, setup: Setup) -> None:
