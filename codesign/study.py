@@ -1169,9 +1169,9 @@ def _require_finite(task: Task) -> None:
     for kind, samples in (("training", task.training), ("validation", task.validation)):
         for name in ("inputs", "targets", "weights", "conditions"):
             values = getattr(samples, name)
-            bad = (
-                () if values is None else np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
-            )
+            if values is None:
+                continue
+            bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
             if len(bad):
                 raise DataError(
                     f"task {task.name!r}: {name} of {kind} samples are not finite in {len(bad):,} of "
