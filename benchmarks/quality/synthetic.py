@@ -8,8 +8,9 @@ of either objective. Our optimisers (`ours` is `ehvi`) search a space of `real` 
 search the box: Optuna's samplers by `suggest_float`, BoTorch qLogNEHVI with the reference point as in its
 tutorial (2 (d + 1) Sobol points, 10 restarts from 512 samples), and Sobol points.
 
-The goals are medians over seeds. `grid` is what the grid can give where it can be listed. What was measured
-before is kept in `benchmarks/results/synthetic.json`, which is written after every seed.
+The goals are medians over seeds. `grid` is what the grid can give where it can be listed, `foreseen` what a
+search reaches there that knows both objectives from its ninth evaluation on. What was measured before is kept
+in `benchmarks/results/synthetic.json`, which is written after every seed.
 """
 
 import argparse
@@ -31,7 +32,8 @@ from codesign.files import write_file
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.optimisers import Problem, load_optimiser
-from codesign.pareto import hypervolume
+from codesign.optimisers.proposing import START
+from codesign.pareto import hypervolume, non_dominated
 from codesign.space import SearchSpace, real
 
 FILE = Path(__file__).parents[1] / "results" / "synthetic.json"
@@ -161,7 +163,36 @@ def of_grid(name: str) -> float | None:
     return hypervolume(values_at(PROBLEMS[name], points), PROBLEMS[name].ref_point.numpy())
 
 
+def foreseen(name: str) -> dict[int, float] | None:
+    """Hypervolume of a search that knows both objectives and takes the largest gain, once it has started.
+
+    The designs that it starts from are lost: the rest of the evaluations is what it has.
+    """
+    space = grid(name)
+    if len(space.columns) > 2:
+        return None
+    axis = np.array(space.columns[0].parameter.values, dtype=np.float64)
+    corner = PROBLEMS[name].ref_point.numpy()
+    points = values_at(PROBLEMS[name], np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2))
+    points = points[non_dominated(points) & (points < corner).all(axis=1)]
+    chosen, found = points[:0], {}
+    for evaluation in range(START + 1, EVALUATIONS + 1):
+        front = chosen[chosen[:, 0].argsort()]
+        left, right = np.append(-np.inf, front[:, 0]), np.append(front[:, 0], corner[0])
+        below = np.append(corner[1], front[:, 1])
+        widths = np.maximum(right - np.maximum(points[:, :1], left), 0)
+        gains = (widths * np.maximum(below - points[:, 1:], 0)).sum(axis=1)
+        chosen = np.concatenate([chosen, points[[gains.argmax()]]])
+        if evaluation in (30, 50):
+            found[evaluation] = float(f"{hypervolume(chosen, corner):.6g}")
+    return found
+
+
 def show(results: dict[str, Any]) -> None:
+    for name, volumes in results["foreseen"].items():
+        if volumes:
+            told = ", ".join(f"{volume:.4g} at {at}" for at, volume in volumes.items())
+            print(f"{name:13} {'with foresight':12} {told}")
     for name, methods in results["problems"].items():
         for method, found in methods.items():
             volumes = np.array([run["volumes"] for run in found["runs"]])
@@ -190,6 +221,7 @@ def main() -> None:
         "grid": {name: of_grid(name) for name in PROBLEMS},
         "reference": {name: test.ref_point.tolist() for name, test in PROBLEMS.items()},
         "goals": GOALS,
+        "foreseen": {name: foreseen(name) for name in PROBLEMS},
     }
     for method in filter(None, options.methods.split(",")):
         if absent(PEERS, method):
