@@ -192,8 +192,9 @@ def _amounts(work: Workload, device: Device) -> dict[str, FloatArray]:
     amounts = {
         "gate_bits": products * work.weight_bits * work.input_bits + activations * _kept_bits(work),
         "adder_bits": _full_adders(work) * integer,
-        "increment_bits": products * np.minimum(work.weight_bits, work.input_bits)
-        + activations * work.activation_bits,
+        "increment_bits": products * np.minimum(work.weight_bits, work.input_bits),
+        "constant_bits": np.zeros(work.sums.shape),
+        "rounding_bits": activations * work.activation_bits,
         "maximum_bits": work.pooled * np.maximum(work.pool_size - 1, 0) * work.activation_bits,
         "voter_bits": clocked * (redundancy == "all"),
         "register_bits": clocked * copies(device, "all"),

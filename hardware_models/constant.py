@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.network import Network
-from hardware_models.constant_logic import ConstantLogic, evenly, exported
+from hardware_models.constant_logic import ConstantLogic, evenly, exported_levels
 from hardware_models.technology import Technology, load
 from hardware_models.units import (
     PREDICTS,
@@ -28,7 +28,7 @@ from hardware_models.units import (
     totals,
 )
 
-__all__ = ["ConstantModel"]
+__all__ = ["ConstantModel", "exported"]
 
 FloatArray = NDArray[np.float64]
 
@@ -44,12 +44,20 @@ class ConstantModel:
         Real inputs in the order in which they come, ``(frames, *input_shape)``, some hundreds: the power of a
         fitted network is then of what they change. Without them, and before a fit, of what trained networks
         change (``switching``).
+    exported
+        Whether adders, registers and cycles of a fitted network are those of the adder graph that the export
+        writes: up to a second a network, and da4ml has to be there. Otherwise those of our own graph.
     """
 
     inputs: NDArray[Any] | None = field(default=None, repr=False, compare=False)
-    name: ClassVar[str] = "constant"
+    exported: bool = False
     needs_weights: ClassVar[bool] = True
     predicts: ClassVar[tuple[str, ...]] = PREDICTS
+
+    @property
+    def name(self) -> str:
+        """``constant``, or ``constant-exported``."""
+        return f"constant{'-exported' * self.exported}"
 
     def with_inputs(self, inputs: NDArray[Any]) -> Self:
         """The same with inputs to count changes of."""
@@ -86,7 +94,7 @@ class ConstantModel:
         _require_covered(workload, device)
         known = bool(chip.fitted)
         logic = (
-            ConstantLogic.counted(workload, device, chip, self.inputs)
+            ConstantLogic.counted(workload, device, chip, self.inputs, exported=self.exported)
             if known
             else ConstantLogic.expected(workload, device)
         )
@@ -114,7 +122,7 @@ def _require_covered(work: Workload, device: Device) -> None:
             f"the model 'constant' prices constant weights, the device has weights={device.weights!r}; take "
             "the model 'asic', or weights='constant'"
         )
-    require_unfolded(work, ConstantModel.name)
+    require_unfolded(work, "constant")
     if work.floating.any():
         raise UnsupportedLayerError(
             "the model 'constant' counts adders of integers, and a network has layers in float: quantise it"
@@ -143,7 +151,7 @@ def _path_ns(logic: ConstantLogic, device: Device, pipelined: bool) -> FloatArra
     """
     technology = load(device.technology)
     total = logic.levels.sum(axis=1)
-    whole = exported(total)
+    whole = exported_levels(total)
     limit = evenly(whole, device) * total / np.maximum(whole, 1) if pipelined else total
     limit = np.maximum(limit, 1)
     end = np.cumsum(logic.levels, axis=1)
@@ -170,3 +178,8 @@ def _covers(technology: Technology, device: Device, known: bool, seen: bool) -> 
         "Not: layout, wires and their load, clock tree, pads, converter and "
         f"normaliser, glitches. {origin(technology)}"
     )
+
+
+def exported() -> ConstantModel:
+    """The model with the export's own adder graph."""
+    return ConstantModel(exported=True)

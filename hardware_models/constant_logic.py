@@ -22,12 +22,14 @@ from hardware_models.needs import needed
 from hardware_models.prior import expected, load_prior
 from hardware_models.units import AMOUNTS, Activity, copies
 
-__all__ = ["ConstantLogic", "evenly", "exported"]
+__all__ = ["ConstantLogic", "evenly", "exported_levels"]
 
 FloatArray = NDArray[np.float64]
 DEEPER: Final = 1
 """Levels by which da4ml's longest path is longer than ours, in the median of the 40 designs with constant
 weights that fits may see."""
+ADDED: Final = ("adder_bits", "increment_bits", "constant_bits", "rounding_bits")
+COUNTED: Final = (*ADDED, "gate_bits", "maximum_bits")
 CUT_WITHIN: Final = 2
 """Levels from a cut at which what is alive no longer counts."""
 
@@ -80,24 +82,25 @@ class ConstantLogic:
     ) -> "ConstantLogic":
         """Of the known weights of one network, no layer of which is folded, and perhaps of its inputs.
 
-        Registers between stages are those of our adder graph, or ``exported`` those of the graph that the
-        export writes: the bits on its buses.
+        Adders and registers between stages are those of our graph, or ``exported`` those of the export's:
+        as many more or fewer adders as its search found, and the bits on its buses.
         """
         stages = count(chip, inputs)
         levels = np.diff(np.maximum.accumulate([0, *(stage.levels for stage in stages)])).astype(np.float64)
         clocked = _held(stages, int(levels.sum()), device)
-        buses = distributed.logic(chip, device).widths[1:] if exported and device.pipelined and stages else ()
+        searched = distributed.logic(chip, device) if exported and stages else None
+        buses = searched.widths[1:] if searched is not None and device.pipelined else ()
         if buses:
             clocked = _shared(sum(buses[:-1]), clocked if clocked.any() else levels)
         if stages:
             clocked[-1] += stages[-1].output_bits
-        found = {
-            "gate_bits": [stage.gate_bits for stage in stages],
-            "adder_bits": [stage.adder_bits for stage in stages],
-            "increment_bits": [stage.increment_bits for stage in stages],
-            "maximum_bits": [stage.maximum_bits for stage in stages],
+        amounts = {
+            name: np.array([[getattr(stage, name) for stage in stages]], np.float64) for name in COUNTED
         }
-        amounts = {name: np.array([values], np.float64) for name, values in found.items()}
+        if searched is not None:
+            ours = sum(float(amounts[name].sum()) for name in ADDED)
+            for name in ("adder_bits", "increment_bits"):
+                amounts[name] *= searched.adder_bits / max(ours, 1)
         return cls(
             work,
             _with_registers(amounts, clocked[None, :], device),
@@ -125,7 +128,9 @@ class ConstantLogic:
         amounts: dict[str, NDArray[Any]] = {
             "gate_bits": 2 * kept,
             "adder_bits": work.pixels * found.full,
-            "increment_bits": work.pixels * found.half + work.sums * found.sum_bits * (1 - found.zero) + kept,
+            "increment_bits": work.pixels * found.half,
+            "constant_bits": work.sums * found.sum_bits * (1 - found.zero),
+            "rounding_bits": kept,
             "maximum_bits": work.pooled * np.maximum(work.pool_size - 1, 0) * work.activation_bits,
         }
         comparisons = np.maximum(work.pool_size - 1, 0)
@@ -134,7 +139,7 @@ class ConstantLogic:
         ) * work.present
         depth = levels + work.present
         held = whole.height * whole.width * whole.channels * work.input_bits + work.sums * found.sum_bits
-        clocked = _cuts(levels, evenly(exported(levels.sum(axis=1)), device)) * held
+        clocked = _cuts(levels, evenly(exported_levels(levels.sum(axis=1)), device)) * held
         last = work.present & (np.cumsum(work.present, axis=1) == work.present.sum(axis=1)[:, None])
         clocked = clocked + last * work.outputs * work.activation_bits
         amounts = _with_registers(amounts, clocked, device)
@@ -145,7 +150,7 @@ class ConstantLogic:
         """Register stages, ``(n,)``."""
         if self.stages is not None:
             return self.stages
-        stages = np.ceil(exported(self.levels.sum(axis=1)) / _additions_per_stage(device))
+        stages = np.ceil(exported_levels(self.levels.sum(axis=1)) / _additions_per_stage(device))
         there = self.work.present.any(axis=1)
         cycles: FloatArray = np.maximum(stages, 1.0) * there * device.pipelined
         return cycles
@@ -163,7 +168,7 @@ def _shared(bits: int, weights: FloatArray) -> FloatArray:
     return shared
 
 
-def exported(levels: FloatArray) -> FloatArray:
+def exported_levels(levels: FloatArray) -> FloatArray:
     """Levels of da4ml's graph where ours has so many."""
     return levels + DEEPER * (levels > 0)
 
@@ -174,7 +179,7 @@ def _held(stages: Sequence[Stage], levels: int, device: Device) -> FloatArray:
     What is alive is known for each level of our graph, where da4ml cuts its own only to a level or so: it is
     the geometric mean around the cut, the level itself counted twice.
     """
-    whole = exported(np.array([float(levels)]))
+    whole = exported_levels(np.array([float(levels)]))
     limit = evenly(whole, device).item()
     cuts = np.arange(limit, whole.item(), limit) * levels / np.maximum(whole, 1)
     if not len(cuts):

@@ -49,6 +49,9 @@ class Ranges:
 class Stage:
     """A convolution or dense layer with what follows it: amounts of units, and where registers would cut it.
 
+    Half adders are counted by what they do: in sums of products (``increment_bits``), where a constant is
+    added (``constant_bits``), where an activation rounds (``rounding_bits``).
+
     ``depth`` are additions on its longest path. Registers are placed by levels from the chip's input on, of
     which a constant that is added takes none: ``levels`` until all its outputs are there, and ``live[d]``,
     the bits of its inputs and inside of it that a register after ``d`` of them holds. Where inputs are known,
@@ -58,6 +61,8 @@ class Stage:
 
     adder_bits: int = 0
     increment_bits: int = 0
+    constant_bits: int = 0
+    rounding_bits: int = 0
     gate_bits: int = 0
     maximum_bits: int = 0
     widest: int = 0
@@ -355,7 +360,7 @@ def _offset(stage: Stage, chip: Network, index: int, given: Ranges, sums: Ranges
     bias = known @ _matrix(chip, index) + _bias(chip, index)
     places = np.log2(np.maximum(bias & -bias, 1)).astype(np.int64)
     added = wanted & (bias != 0)
-    stage.increment_bits += int(np.maximum(sums.widths - places, 0)[added].sum())
+    stage.constant_bits += int(np.maximum(sums.widths - places, 0)[added].sum())
     stage.widest = int(sums.widths[wanted].max(initial=0))
     stage.depth += int(added.any())
 
@@ -377,7 +382,7 @@ def _rectified(
     rounds = bool(shift) and output is not None and output.rounding != "truncate"
     kept = np.maximum(positive.widths - max(shift - rounds, 0), 0)
     stage.gate_bits += int(kept[masked].sum())
-    stage.increment_bits += int(kept[wanted].sum()) * rounds
+    stage.rounding_bits += int(kept[wanted].sum()) * rounds
     stage.depth += int(rounds)
     if rounds and output is not None and output.rounding == "half_even":
         stage.hold(there, there + 1, kept * wanted)

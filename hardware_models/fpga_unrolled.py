@@ -19,7 +19,7 @@ from hardware_models import fpga
 from hardware_models.constant_logic import ConstantLogic
 from hardware_models.technology.fpga import Family, load
 
-__all__ = ["UnrolledModel"]
+__all__ = ["UnrolledModel", "exported"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -36,14 +36,18 @@ class UnrolledModel:
     Parameters
     ----------
     exported
-        Whether flip-flops and cycles of counted weights are those of the adder graph that the export writes:
-        about a second a network, and da4ml has to be there. Otherwise those of our own graph.
+        Whether adders, flip-flops and cycles of counted weights are those of the adder graph that the export
+        writes: about a second a network, and da4ml has to be there. Otherwise those of our own graph.
     """
 
     exported: bool = False
-    name: ClassVar[str] = "fpga-unrolled"
     needs_weights: ClassVar[bool] = True
     predicts: ClassVar[tuple[str, ...]] = fpga.PREDICTS
+
+    @property
+    def name(self) -> str:
+        """``fpga-unrolled``, or ``fpga-unrolled-exported``."""
+        return f"fpga-unrolled{'-exported' * self.exported}"
 
     def price(self, workload: Workload, device: Device) -> Costs:
         """Costs of many networks at once: the names of ``predicts`` to arrays of shape ``(n,)``.
@@ -152,7 +156,7 @@ def _cycles(work: Workload) -> IntArray:
 
 
 def _require_covered(work: Workload, device: Device) -> None:
-    fpga.require_integer(work, UnrolledModel.name)
+    fpga.require_integer(work, "fpga-unrolled")
     if device.weights == "constant" and (
         device.redundancy == "weights" or (device.redundancy == "all" and not device.pipelined)
     ):
@@ -270,3 +274,8 @@ def _covers(family: Family, device: Device, *, known: bool) -> str:
         "pipeline registers with voters and load port, memories of folded layers. Not: layout, pads, "
         f"routing, control of an HLS tool.{constants} Sources: {'; '.join(family.sources)}."
     )
+
+
+def exported() -> UnrolledModel:
+    """The model with the export's own adder graph."""
+    return UnrolledModel(exported=True)

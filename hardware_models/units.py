@@ -38,6 +38,8 @@ AMOUNTS: Final[Mapping[str, str]] = MappingProxyType(
         "gate_bits": "gate",
         "adder_bits": "adder",
         "increment_bits": "increment",
+        "constant_bits": "increment",
+        "rounding_bits": "increment",
         "maximum_bits": "maximum",
         "voter_bits": "voter",
         "register_bits": "register",
@@ -53,7 +55,10 @@ AMOUNTS: Final[Mapping[str, str]] = MappingProxyType(
 still: ``stored_bits`` are clocked but keep their data, their voters, selectors and decoders do not switch."""
 
 STILL: Final = frozenset({"stored_bits", "stored_voter_bits", "load_bits", "words"})
-SWITCHING: Final = ("adder_bits", "increment_bits", "gate_bits", "maximum_bits", "register_bits")
+SWITCHING: Final = (
+    *("adder_bits", "increment_bits", "constant_bits", "rounding_bits"),
+    *("gate_bits", "maximum_bits", "register_bits"),
+)
 
 SWITCHES: Final = (
     "Power of what trained networks of the ECON-T study change on its inputs (prior).",

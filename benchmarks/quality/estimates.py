@@ -40,7 +40,7 @@ FILE = RESULTS / "estimates.json"
 DOCS = Path(__file__).parents[2] / "docs" / "hardware-models.md"
 BEGIN, END = "<!-- estimates.py writes from here -->", "<!-- to here -->"
 SHOWN = ("area_um2", "critical_path_ns", "power_mw", "lut", "ff")
-MORE = {"activity": ("power_mw",), "export": ("ff",)}
+MORE = {"activity": ("power_mw",), "export": ("area_um2", "power_mw", "lut", "ff")}
 """What is estimated otherwise than with the weights alone."""
 
 
@@ -48,18 +48,20 @@ def model_of(technology: str, style: str, basis: str) -> HardwareModel:
     """The model that prices a style in a technology."""
     if technology in FAMILIES:
         return UnrolledModel(exported=basis == "export")
-    inputs = wafers() if basis == "activity" else None
-    return ConstantModel(inputs) if style == "constant" else AsicModel(inputs)
+    inputs = wafers() if basis in ("activity", "export") else None
+    if style == "constant":
+        return ConstantModel(inputs, exported=basis == "export")
+    return AsicModel(inputs)
 
 
 def bases(technology: str, style: str) -> tuple[str, ...]:
     """What estimates may know: constant weights are priced with them, and with a prior before training.
 
-    Of an ASIC also the inputs that power was measured with, of an FPGA the adder graph of the export.
+    Also the adder graph of the export; of an ASIC the inputs that power was measured with.
     """
     if technology in FAMILIES:
         return ("export", "weights", "prior") if style == "constant" else ("widths",)
-    return ("activity", "weights", "prior") if style == "constant" else ("activity", "widths")
+    return ("export", "activity", "weights", "prior") if style == "constant" else ("activity", "widths")
 
 
 def pairs(

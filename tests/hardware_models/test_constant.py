@@ -16,8 +16,8 @@ from codesign.hardware.estimate import SWITCHED
 from codesign.hardware.folding import fold
 from codesign.network import Dense, Network, ReLU
 from codesign.testing import check_hardware_model
-from hardware_models.constant import ConstantModel
-from hardware_models.constant_logic import DEEPER, _cuts, evenly
+from hardware_models.constant import ConstantModel, exported
+from hardware_models.constant_logic import ADDED, DEEPER, _cuts, evenly
 from hardware_models.counting import count
 from hardware_models.technology import load
 from search_spaces import econt, econt_float
@@ -76,13 +76,16 @@ def test_one_layer_worked_by_hand() -> None:
     chip = Network((2,), layers, FixedPoint(3, 0, signed=False), weights=weights)
     table = load("asic-45nm")
     found = MODEL.estimate(chip, Device("asic-45nm", 100.0, weights="constant"))
-    adders, increments = 2, 1 + 4  # x + y: half, full, full; a 1 is added to its 4 bits
+    adders, increments, constants = 2, 1, 4  # x + y: half, full, full; a 1 is added to its 4 bits
     registers = 4 + 5  # up to 15, and 4 times 7
     assert found.features["adder_bits"] == adders
     assert found.features["increment_bits"] == increments
+    assert found.features["constant_bits"] == constants
     assert found.features["register_bits"] == registers
     assert found.resources.area_um2 == pytest.approx(
-        adders * table.adder_area + increments * table.increment_area + registers * table.register_area
+        adders * table.adder_area
+        + (increments + constants) * table.increment_area
+        + registers * table.register_area
     )
     assert found.critical_path_ns == pytest.approx(
         2 * table.adder_delay + 5 * table.carry_delay + table.register_delay
@@ -259,7 +262,7 @@ def test_designs_are_ranked_as_by_the_search_for_adders_itself() -> None:
     networks = [small(rng, seed) for seed in range(16)]
     searched = [distributed.logic(network.chip, CHIP).adder_bits for network in networks]
     estimates = [MODEL.estimate(network, CHIP) for network in networks]
-    bits = [each.features["adder_bits"] + each.features["increment_bits"] for each in estimates]
+    bits = [sum(each.features[name] for name in ADDED) for each in estimates]
     assert spearmanr(searched, bits).statistic > 0.97
     assert spearmanr(searched, [each.costs()["area_um2"] for each in estimates]).statistic > 0.97
 
@@ -316,3 +319,25 @@ def test_a_layer_that_cannot_be_priced_is_named() -> None:
 def test_an_unknown_technology_lists_those_there_are() -> None:
     with pytest.raises(ConfigError, match="no technology 'asic-3nm'; there are"):
         MODEL.estimate(TINY, replace(CHIP, technology="asic-3nm"))
+
+
+@pytest.mark.da4ml
+@pytest.mark.parametrize("pipelined", [True, False])
+def test_the_export_has_as_many_adders_and_registers_as_its_graph(pipelined: bool) -> None:
+    """Ours in the proportion of the two searches; what is added to or rounds a sum stays."""
+    pytest.importorskip("da4ml", reason="the extra rtl (da4ml) is not installed")
+    device = replace(CHIP, pipelined=pipelined)
+    chip = COUNTED["baseline"].chip
+    ours, found = (model.estimate(chip, device) for model in (MODEL, exported()))
+    logic = distributed.logic(chip, device)
+    ratio = logic.adder_bits / sum(ours.features[name] for name in ADDED)
+    assert ratio != pytest.approx(1, abs=1e-3)
+    for name in ("adder_bits", "increment_bits"):
+        assert found.features[name] == pytest.approx(ratio * ours.features[name])
+    for name in ("constant_bits", "rounding_bits", "gate_bits", "maximum_bits"):
+        assert found.features[name] == ours.features[name]
+    assert (found.features["register_bits"] > 0) == pipelined
+    assert (found.model, found.basis) == ("constant-exported", "weights")
+    assert exported().estimate(replace(chip, weights={}), device).costs() == (
+        MODEL.estimate(replace(chip, weights={}), device).costs()
+    )

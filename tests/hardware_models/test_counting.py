@@ -154,6 +154,7 @@ def test_inputs_that_do_not_vary_cost_only_a_constant() -> None:
     chip = Network((2,), layers, FixedPoint(2, 0), weights={**weights, "b.bias": np.array([1, 2])})
     for stage in count(chip):
         assert (stage.adder_bits, stage.increment_bits, stage.gate_bits, stage.depth) == (0, 0, 0, 0)
+        assert (stage.constant_bits, stage.rounding_bits) == (0, 0)
 
 
 def test_products_of_known_inputs_are_added_with_the_bias() -> None:
@@ -171,16 +172,16 @@ def test_products_of_known_inputs_are_added_with_the_bias() -> None:
         return Network((1,), layers, FixedPoint(3, 0, signed=False), weights=weights)
 
     first, second = count(chip(0))
-    assert (first.adder_bits, first.increment_bits) == (0, 0)
-    assert (second.adder_bits, second.increment_bits) == (0, 5)  # 15 to 22: 5 bits
-    assert count(chip(1))[1].increment_bits == 1  # 16 to 23: from the place of 16 on
-    assert count(chip(-15))[1].increment_bits == 0
+    assert (first.adder_bits, first.increment_bits, first.constant_bits) == (0, 0, 0)
+    assert (second.adder_bits, second.increment_bits, second.constant_bits) == (0, 0, 5)  # 15 to 22: 5 bits
+    assert count(chip(1))[1].constant_bits == 1  # 16 to 23: from the place of 16 on
+    assert count(chip(-15))[1].constant_bits == 0
 
 
 @pytest.mark.parametrize(("bias", "half"), [(0, 0), (1, 4), (2, 3), (8, 1), (-1, 4)])
 def test_a_bias_costs_half_adders_from_its_lowest_bit_on(bias: int, half: int) -> None:
     stage = only(one_dense([[1]], [bias]))
-    assert stage.increment_bits == half
+    assert stage.constant_bits == half
     assert stage.depth == (bias != 0)
 
 
@@ -203,7 +204,8 @@ def test_a_bias_costs_half_adders_from_its_lowest_bit_on(bias: int, half: int) -
 def test_an_activation_worked_by_hand(bias: int, output: FixedPoint, gates: int, half: int) -> None:
     """Of a value of 0 to 7 and a bias."""
     stage = only(one_dense([[1]], [bias], output))
-    assert (stage.gate_bits, stage.increment_bits, stage.adder_bits) == (gates, half, 0)
+    assert (stage.gate_bits, stage.constant_bits + stage.rounding_bits) == (gates, half)
+    assert (stage.adder_bits, stage.increment_bits) == (0, 0)
 
 
 def test_pooling_costs_a_comparison_less_than_its_window_for_each_output() -> None:

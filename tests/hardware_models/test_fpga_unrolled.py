@@ -14,6 +14,7 @@ from codesign.hardware import Device, HardwareModel, Workload
 from codesign.network import Conv, Dense, Flatten, Folding, MaxPool, Network, ReLU
 from codesign.testing import check_hardware_model
 from hardware_models.constant import ConstantModel
+from hardware_models.constant_logic import ADDED, ConstantLogic
 from hardware_models.counting import count
 from hardware_models.fpga import BLOCK
 from hardware_models.fpga_unrolled import UnrolledModel
@@ -137,17 +138,15 @@ def test_registers_of_the_export_are_the_bits_on_its_buses(clock_mhz: float) -> 
     assert sum(layer["ff"] for layer in found.by_layer.values()) == pytest.approx(found.resources.ff)
     assert found.latency_cycles == len(between) + 1
     assert (found.basis, ours.basis) == ("export", "weights")
-    assert found.resources.lut == ours.resources.lut
+    assert (found.model, ours.model) == ("fpga-unrolled-exported", "fpga-unrolled")
+    counted = ConstantLogic.counted(Workload.of([chip]), device, chip).amounts
+    ratio = distributed.logic(chip, device).adder_bits / sum(counted[name].sum() for name in ADDED)
+    assert found.features["constant_bits"] == pytest.approx(ratio * ours.features["constant_bits"])
 
 
-def test_without_registers_or_weights_the_export_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_constant_weights_the_export_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "logic", None)
-    combinational = dataclasses.replace(CONSTANT, pipelined=False)
-    for chip, device in (
-        (image(), CONSTANT),
-        (randomised(image()), CHIP),
-        (randomised(image()), combinational),
-    ):
+    for chip, device in ((image(), CONSTANT), (randomised(image()), CHIP)):
         assert EXPORTED.estimate(chip, device).costs() == MODEL.estimate(chip, device).costs()
     assert MODEL.estimate(randomised(image()), CONSTANT).resources.ff
 
