@@ -14,7 +14,7 @@ from codesign.errors import ConfigError, UnsupportedLayerError
 from codesign.hardware import Costs, Device, HardwareEstimate, Workload
 from codesign.network import Network
 from hardware_models.constant_logic import ConstantLogic, evenly, exported_levels
-from hardware_models.technology import Technology, load
+from hardware_models.technology import load
 from hardware_models.units import (
     PREDICTS,
     SWITCHES,
@@ -108,8 +108,13 @@ class ConstantModel:
             whole=_whole(logic, device),
             features=_features(logic, device),
             technology=load(device.technology),
-            covers=_covers(load(device.technology), device, known, known and self.inputs is not None),
+            covers=_covers(device, self._weights(known), seen=known and self.inputs is not None),
         )
+
+    def _weights(self, known: bool) -> str:
+        if not known:
+            return "weights as trained ones are to be expected (prior)"
+        return f"the network's weights{' in the adder graph of the export' * self.exported}"
 
     def __post_init__(self) -> None:
         """Reject inputs of which none follows another."""
@@ -169,8 +174,8 @@ def _path_ns(logic: ConstantLogic, device: Device, pipelined: bool) -> FloatArra
     return path
 
 
-def _covers(technology: Technology, device: Device, known: bool, seen: bool) -> str:
-    weights = "the network's weights" if known else "weights as trained ones are to be expected (prior)"
+def _covers(device: Device, weights: str, *, seen: bool) -> str:
+    technology = load(device.technology)
     return (
         f"constant weights in adders, {technology.name} at {technology.supply_v} V, redundancy "
         f"{device.redundancy}, from {weights}: shared adders, bias, activation, pooling, pipeline registers "
