@@ -18,6 +18,7 @@ from codesign.hardware import Device, Workload
 from codesign.network import Network
 from hardware_models import switching
 from hardware_models.counting import ADDITIONS_PER_MAXIMUM, SATURATION_LEVELS, Stage, count
+from hardware_models.merging import merged
 from hardware_models.needs import needed
 from hardware_models.prior import expected, load_prior
 from hardware_models.units import AMOUNTS, Activity, copies
@@ -85,6 +86,7 @@ class ConstantLogic:
         Adders and registers between stages are those of our graph, or ``exported`` those of the export's:
         as many more or fewer adders as its search found, and the bits on its buses.
         """
+        chip = merged(chip)
         stages = count(chip, inputs)
         levels = np.diff(np.maximum.accumulate([0, *(stage.levels for stage in stages)])).astype(np.float64)
         clocked = _held(stages, int(levels.sum()), device)
