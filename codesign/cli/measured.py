@@ -101,7 +101,8 @@ def synth(
     else:
         print_syntheses(rows, goal.label)
         model = _model_for(goal)
-        click.echo(f"Compare: {_command('compare', Path(folder), '--synth', goal.label, '--model', model)}")
+        choice = () if study.meta["model"].startswith(model) else ("--model", model)
+        click.echo(f"Compare: {_command('compare', Path(folder), '--synth', goal.label, *choice)}")
     if any(each.status != "ok" for each in rows):
         sys.exit(2)
 
