@@ -35,7 +35,6 @@ def build(candidate: Candidate) -> Network:
 @dataclass(frozen=True)
 class TinyTask:
     count: int = 64
-    broken: bool = False
     name: ClassVar[str] = "tiny"
     loss: ClassVar[str] = "mse"
     metrics: ClassVar[Mapping[str, str]] = {"error": "1"}
@@ -43,8 +42,6 @@ class TinyTask:
     @property
     def training(self) -> Samples:
         inputs = np.random.default_rng(0).random((self.count, 2, 2, 1), dtype=np.float32)
-        if self.broken:
-            inputs = inputs * np.float32(np.nan)
         return Samples(inputs, inputs.reshape(-1, 4), np.arange(4))
 
     @property
@@ -56,10 +53,8 @@ class TinyTask:
         return {"error": Summary.of(((network.predict(samples.inputs) - samples.targets) ** 2).mean(axis=1))}
 
     def constant(self) -> dict[str, Summary]:
-        if self.broken:
-            return {}
         targets = self.training.targets
         return {"error": Summary.of(((targets - targets.mean(axis=0)) ** 2).mean(axis=1))}
 
     def describe(self) -> dict[str, Any]:
-        return {"count": self.count, "broken": self.broken}
+        return {"count": self.count}
