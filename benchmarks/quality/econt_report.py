@@ -294,7 +294,8 @@ def selection() -> str:
     return (
         f"The selection of 14 of 48 cells adds {size} to the encoder of c8 S2 (6-bit weights, fully "
         f"triplicated, 65 nm, 40 MHz): {100 * area:.0f} % and {100 * power:.0f} %, its power of random "
-        "words. The edge is the number of trigger cells above 1 MIP_T from which the network sends, the best one for the generated wafers."
+        "words. The edge is the number of trigger cells above 1 MIP_T from which the network sends, the best "
+        "one for the generated wafers."
     )
 
 
