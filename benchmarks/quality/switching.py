@@ -2,9 +2,11 @@
 
     codesign run examples/demo.toml --optimiser random --seed 17 --trials 40 --out runs/switching
     python benchmarks/quality/switching.py runs/switching
+    python benchmarks/quality/switching.py          # errors over the weight of inputs in what sums change
 
 Medians over the networks of a study that learnt something, on its own inputs; none of them is among those
-whose power was synthesised (`designs.py`).
+whose power was synthesised (`designs.py`). Without a study: power of reloadable weights in sky130hd, of the
+syntheses that fits may see, by `asic.NEAR_INPUTS`.
 """
 
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from designs import load, wafers
+from synthesis import reports
 
 from codesign.hardware import Device, Workload
 from codesign.network import Network
@@ -57,7 +60,23 @@ def counted(chips: list[Network]) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in found.items()}
 
 
+def exponents() -> None:
+    known, device = reports("sky130hd"), Device("sky130hd")
+    designs = [each for each in load() if each.style == "reloadable" and not each.held_out]
+    found = [(each.chip, known[each.style, each.digest].power_mw) for each in designs]
+    measured = [(chip, power) for chip, power in found if power is not None]
+    for weight in (0.3, 0.4, 0.5, 0.6, 0.7):
+        asic.NEAR_INPUTS = weight  # type: ignore[misc]
+        powers = [asic.AsicModel(wafers()).estimate(chip, device).power_mw or 0.0 for chip, _ in measured]
+        errors = np.abs(np.array(powers) / np.array([power for _, power in measured]) - 1)
+        median, most = np.quantile(errors, (0.5, 0.9))
+        print(f"{weight}: error of {len(errors)} designs, median {median:.1%}, 90 % within {most:.1%}")
+
+
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        exponents()
+        sys.exit()
     study = Study.read(sys.argv[1])
     with study.store:
         chips = list(learnt(study))
