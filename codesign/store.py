@@ -341,6 +341,8 @@ class Store:
             found: NDArray[Any] | None = np.load(path) if path.exists() else None
         except (OSError, ValueError) as error:
             raise StoreError(f"{path} cannot be read: {error}; remove it to do without") from error
+        if found is not None and not np.isfinite(found).all():
+            raise StoreError(f"{path} holds values that are not finite; remove it to do without")
         return found
 
     def record_synthesis(self, synthesis: Synthesis) -> None:

@@ -299,9 +299,12 @@ class Setup:
 
     def refusal(self, candidate: Candidate) -> str:
         """Why a candidate will not be trained: its budgets, or a target that cannot take it; else empty."""
-        over = self.problem.over_budget(candidate)
-        if over or not self.export:
-            return over
+        return self.problem.over_budget(candidate) or self.unexportable(candidate)
+
+    def unexportable(self, candidate: Candidate) -> str:
+        """Why a target that designs are meant for cannot take a candidate; else empty."""
+        if not self.export:
+            return ""
         network = self.definition.build(candidate)
         for target in self.export:
             try:
@@ -380,7 +383,7 @@ class Study:
         setup.price(setup.definition.SPACE.sample_codes(1, np.random.default_rng(setup.seed)))
         setup.problem.check_budgets(np.random.default_rng(setup.seed))
         if setup.export:
-            setup.refusal(
+            setup.unexportable(
                 setup.baseline or setup.definition.SPACE.sample(1, np.random.default_rng(setup.seed))[0]
             )
         constant: Mapping[str, Summary] = getattr(setup.task, "constant", dict)()

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -242,6 +243,13 @@ def test_what_few_designs_cannot_tell_is_said(count: int, untested: bool) -> Non
         *[tested] * untested,
         f"fitted on {designs}: area_um2 without intervals; those of 90% need 9 designs that differ",
     ]
+
+
+def test_a_correction_that_cross_validation_does_not_bear_out_is_doubted() -> None:
+    (found,) = Calibration.fit(linear_pairs(30, noise=2.0)).doubts
+    assert re.match(
+        r"fitted on 30 designs, the correction is off in cross-validation: area_um2 \(\w+\) by", found
+    )
 
 
 def test_from_as_many_designs_as_the_doubt_names_there_are_intervals() -> None:

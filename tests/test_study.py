@@ -39,6 +39,7 @@ from codesign.tasks import inputs_of
 from codesign.training import Recipe
 from codesign.training.recipe import Engine
 from hardware_models.asic import AsicModel
+from hardware_models.constant import ConstantModel
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,6 +56,18 @@ def setup(tiny: ModuleType) -> Setup:
         optimiser=load_optimiser("random"),
         in_flight=3,
     )
+
+
+def test_an_export_that_is_never_for_the_device_is_refused_at_once(tmp_path: Path, setup: Setup) -> None:
+    """Though the baseline is over budget."""
+    device = Device(weights="constant", redundancy="weights")
+    limit = Objective("operations", budget=30.0)
+    never = replace(setup, model=ConstantModel(), device=device, export=("rtl",), limits=(limit,))
+    assert setup.baseline is not None
+    assert never.problem.over_budget(setup.baseline)
+    with pytest.raises(ConfigError, match="constant weights have none"):
+        run(tmp_path / "study", never, 3)
+    assert not (tmp_path / "study").exists()
 
 
 def test_what_an_export_cannot_take_is_refused_before_training(tmp_path: Path, setup: Setup) -> None:

@@ -36,6 +36,8 @@ FORM: Final = "codesign calibration"
 VERSION: Final = 1
 SLACK: Final = 1e-9
 """Relative rounding of a feature that does not put it outside of a range."""
+POOR: Final = 0.25
+"""Median error in cross-validation above which a correction is doubted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,18 @@ class Calibration:
         each = [(name, one) for part in self.parts.values() for name, one in part.corrections.items()]
         untested = ", ".join(dict.fromkeys(name for name, one in each if not one.errors))
         without = ", ".join(dict.fromkeys(name for name, one in each if one.spread is None))
+        poor = [
+            f"{name} ({basis}) by {one.errors['median']:.0%}"
+            for basis, part in self.parts.items()
+            for name, one in part.corrections.items()
+            if one.errors.get("median", 0.0) > POOR
+        ]
         said = []
+        if poor:
+            said.append(
+                f"fitted on {designs}, the correction is off in cross-validation: {', '.join(poor)}; where "
+                "that is worse than without it (codesign compare), more designs are needed"
+            )
         if untested:
             said.append(
                 f"fitted on {designs}: the factor of {untested} is what that shows, and was tested on no "

@@ -218,7 +218,9 @@ def _device_options(command: Any) -> Any:
 )
 @click.option("--workers", type=int, help="Worker processes.  [default: one a core]")
 @click.option(
-    "--model", help="Hardware model: asic, constant, fpga-streaming, fpga-unrolled.  [default: asic]"
+    "--model",
+    help="Hardware model: asic, constant, constant-exported, fpga-streaming, fpga-unrolled, "
+    "fpga-unrolled-exported.  [default: asic]",
 )
 @click.option(
     "--calibration", type=click.Path(), help="File of `codesign calibrate` that corrects the model."
@@ -473,6 +475,7 @@ def reference(
         else:
             network, _, _ = _priced(source, None, "econt", input_format)
             model = _seeing(study, stored_model(study), network)
+            _note_other_inputs(study, network)
             known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
             study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
             missing = [goal.name for goal in study.objectives if goal.name not in known]
@@ -484,6 +487,17 @@ def reference(
             _print_json([each.to_dict() for each in study.references])
         else:
             print_front(study)
+
+
+def _note_other_inputs(study: "Study", network: "Network") -> None:
+    """Say that a network beside the front does not see what its designs see."""
+    inputs = study.store.inputs()
+    if inputs is not None and inputs.shape[1:] != network.input_shape:
+        click.echo(
+            f"note: it takes inputs of shape {network.input_shape}, those of the study are "
+            f"{inputs.shape[1:]}: its power is not of what they change",
+            err=True,
+        )
 
 
 def _remove_reference(study: "Study", name: str) -> None:
@@ -643,7 +657,7 @@ def _priced_design(folder: str, digest: str | None) -> "tuple[Network, Device, H
                 f"{folder} is a study; say which design: {_command('estimate', Path(folder), 'DIGEST')}"
             )
         evaluation = study.store.evaluation(digest)
-        if evaluation.ok:
+        if study.store.network_path(evaluation.candidate.digest).exists():
             network = study.network(digest)
         else:
             definition = catalogue.search_space(stored_config(folder).space)

@@ -275,7 +275,9 @@ def calibrate(folder: str, out: str, coverage: float, seed: int, as_json: bool, 
         _print_json({**calibration.to_dict(), "file": str(out), "ignored": ignored})
         return
     print_calibration(calibration, ignored)
-    click.echo(f"Use it: codesign run --calibration {out}, or codesign estimate ... --calibration {out}")
+    target = calibration.common.target
+    device = f"--model {calibration.common.model} --technology {target.technology} --weights {target.weights}"
+    click.echo(f"Use it: codesign run {device} --clock-mhz {target.clock_mhz:g} --calibration {out}")
 
 
 def _pairs(

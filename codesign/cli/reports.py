@@ -42,6 +42,8 @@ def print_syntheses(rows: Sequence[Synthesis], label: str) -> None:
     for row in rows:
         if row.reason:
             screen.print(f"{row.digest[:SHORT_DIGEST]}: {row.reason}", markup=False, soft_wrap=True)
+        if row.report is not None and (late := row.report.target.missed(row.report.critical_path_ns)):
+            screen.print(f"{row.digest[:SHORT_DIGEST]} {late}", markup=False, soft_wrap=True)
 
 
 def print_repeats(study: Study) -> None:

@@ -559,6 +559,8 @@ def print_estimate(found: HardwareEstimate, effective: int | None) -> None:
     path = [f"critical path {found.critical_path_ns:.3g} ns"] if found.critical_path_ns is not None else []
     if split or path:
         console.print("; ".join([*([" + ".join(split)] if split else []), *path]))
+    if late := found.target.missed(found.critical_path_ns):
+        console.print(f"The design {late}.", markup=False)
     if found.basis == "prior":
         console.print("The weights are not known: priced with a prior for them.")
     for name, (low, high) in found.intervals.items():

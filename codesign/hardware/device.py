@@ -190,6 +190,13 @@ class Target:
                 f"{what} are of different targets: {said}; compare an estimate of that target{told}"
             )
 
+    def missed(self, path_ns: float | None) -> str:
+        """That a critical path is longer than a clock period, in words; empty where it is not."""
+        period_ns = 1000 / self.clock_mhz if self.clock_mhz else None
+        if path_ns is None or period_ns is None or path_ns <= period_ns:
+            return ""
+        return f"misses its clock: the critical path takes {path_ns:.4g} ns, a period {period_ns:.4g} ns"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: what is stated."""
         stated = {item.name: _plain(getattr(self, item.name)) for item in fields(self)}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -476,8 +477,26 @@ def test_a_network_on_other_inputs_is_priced_without_those_of_the_study(
     other = Network((3,), layers, FixedPoint(0, 4, signed=False), weights=weights)
     (tmp_path / "other.json").write_text(json.dumps(other.to_dict()))
     alone = parsed(codesign("estimate", tmp_path / "other.json", "--json"))
-    *_, added = parsed(codesign("reference", copy, tmp_path / "other.json", "--json"))
+    result = codesign("reference", copy, tmp_path / "other.json", "--json")
+    *_, added = parsed(result)
     assert added["values"]["power_mw"] == alone["power_mw"]
+    assert "note: it takes inputs of shape (3,), those of the study are (8, 8, 1): its power" in result.err
+
+
+def test_a_design_that_its_trained_weights_put_over_budget_is_estimated_by_them(
+    copy: Path, digest: str, codesign: Call
+) -> None:
+    before = parsed(codesign("estimate", copy, digest, "--json"))
+    study = Study.open(copy)
+    with study.store:
+        study.store.finish(replace(study.store.evaluation(digest), status="infeasible", reason="too much"))
+    assert parsed(codesign("estimate", copy, digest, "--json")) == before
+
+
+def test_an_estimate_says_that_a_design_misses_its_clock(copy: Path, digest: str, codesign: Call) -> None:
+    assert "misses its clock" not in codesign("estimate", copy, digest).out
+    fast = codesign("estimate", copy, digest, "--clock-mhz", 400).out
+    assert re.search(r"The design misses its clock: the critical path takes [\d.]+ ns, a period 2.5 ns", fast)
 
 
 def test_a_quantised_network_from_elsewhere_is_priced_and_stands_beside_the_front(
