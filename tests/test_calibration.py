@@ -254,7 +254,8 @@ def test_a_correction_that_cross_validation_does_not_bear_out_is_doubted() -> No
 
 def test_from_as_many_designs_as_the_doubt_names_there_are_intervals() -> None:
     assert Calibration.fit(linear_pairs(9)).doubts == []
-    assert Calibration.fit(linear_pairs(3), coverage=0.75).doubts == []
+    few = Calibration.fit(linear_pairs(3), coverage=0.75).doubts
+    assert not [each for each in few if "without intervals" in each]
     assert "those of 75% need 3 designs" in Calibration.fit(linear_pairs(2), coverage=0.75).doubts[0]
 
 
