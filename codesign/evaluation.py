@@ -75,6 +75,16 @@ class Evaluation:
         """Whether it was trained and scored."""
         return self.status == "ok"
 
+    @property
+    def costs_of(self) -> str:
+        """What the predicted costs are of: ``trained weights``, or a design ``before training``.
+
+        Empty without predicted costs.
+        """
+        if "effective_bops" in self.costs:  # counted of weights, with which the rest is priced anew
+            return "trained weights"
+        return "before training" if "bops" in self.costs else ""
+
     def value(self, name: str) -> float:
         """Mean of a metric, or a cost."""
         return self.metrics[name].mean if name in self.metrics else self.costs[name]

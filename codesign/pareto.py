@@ -220,6 +220,8 @@ def _row(evaluation: Evaluation, baseline: Evaluation | None) -> dict[str, Any]:
         **evaluation.costs,
     }
     row: dict[str, Any] = {"digest": evaluation.candidate.digest, "number": evaluation.number, **values}
+    if evaluation.costs_of:
+        row["costs_of"] = evaluation.costs_of
     if baseline is not None:
         ratios = {
             f"{name}_ratio": values[name] / reference

@@ -19,6 +19,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,7 @@ SCHEMA_VERSION = 2
 READABLE = (1, 2)
 """Form 1 has one evaluation a design."""
 DATABASE, INPUTS = "study.sqlite", "inputs.npy"
+INPUTS_SHA256 = "inputs_sha256"
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE evaluations (
@@ -333,15 +335,24 @@ class Store:
         file = BytesIO()
         np.save(file, inputs)
         write_file(self.folder / INPUTS, file.getvalue())
+        self.set_meta(INPUTS_SHA256, sha256(file.getvalue()).hexdigest())
 
     def inputs(self) -> NDArray[Any] | None:
         """The inputs that were kept, ``(n, *input_shape)``; None of a study that has none."""
         path = self.folder / INPUTS
         try:
-            found: NDArray[Any] | None = np.load(path) if path.exists() else None
+            content = path.read_bytes() if path.exists() else None
+            if content is None:
+                return None
+            if self.meta().get(INPUTS_SHA256) not in (None, sha256(content).hexdigest()):
+                raise StoreError(
+                    f"{path} is not what this study kept, of which its designs were priced: restore it from "
+                    "a copy, or remove it to do without"
+                )
+            found: NDArray[Any] = np.load(BytesIO(content))
         except (OSError, ValueError) as error:
             raise StoreError(f"{path} cannot be read: {error}; remove it to do without") from error
-        if found is not None and not np.isfinite(found).all():
+        if not np.isfinite(found).all():
             raise StoreError(f"{path} holds values that are not finite; remove it to do without")
         return found
 

@@ -60,7 +60,7 @@ TOLD, KNOWN = "told", "known"
 """Task whose values are told, and hardware model of exact functions: of studies that train nothing."""
 OWN_COLUMNS = (
     *("number", "digest", "status", "reason", "origin", "steps", "epochs", "seed", "seconds", "engine"),
-    *("effective_bops", "on_front"),
+    *("effective_bops", "costs_of", "on_front"),
 )
 """Columns of tables beside parameters, metrics and costs."""
 
@@ -1257,6 +1257,7 @@ def _flat(evaluation: Evaluation) -> dict[str, Any]:
         **{name: summary.mean for name, summary in evaluation.metrics.items()},
         **{f"{name}_std": summary.std for name, summary in evaluation.metrics.items()},
         **evaluation.costs,
+        "costs_of": evaluation.costs_of,
         "steps": evaluation.steps,
         "epochs": evaluation.epochs,
         "seed": evaluation.seed,

@@ -277,10 +277,15 @@ def _whole(layers: Costs, work: Workload, device: Device) -> Costs:
 
 
 def _covers(technology: Technology, device: Device, seen: bool) -> str:
+    voters = (
+        "load selectors and decoders"
+        if device.redundancy == "none"
+        else "load selectors, decoders and voters"
+    )
     return (
         f"fully parallel datapath with weights in registers, {technology.name} at {technology.supply_v} V, "
         f"redundancy {device.redundancy}: products and their sums, bias, activation, pooling, pipeline and "
-        "weight registers, their load selectors, decoders and voters, leakage. "
+        f"weight registers, their {voters}, leakage. "
         f"{SWITCHES[seen]} Not: layout, wires and their load, clock tree, pads, the "
         "interface that loads (I2C), converter and normaliser, glitches. "
         f"{origin(technology)}"

@@ -176,10 +176,12 @@ def _path_ns(logic: ConstantLogic, device: Device, pipelined: bool) -> FloatArra
 
 def _covers(device: Device, weights: str, *, seen: bool) -> str:
     technology = load(device.technology)
+    voters = " and their voters" if device.redundancy == "all" else ""
+    vain = " (no register holds weights: nothing is tripled)" if device.redundancy == "weights" else ""
     return (
         f"constant weights in adders, {technology.name} at {technology.supply_v} V, redundancy "
-        f"{device.redundancy}, from {weights}: shared adders, bias, activation, pooling, pipeline registers "
-        f"and their voters, leakage. {SWITCHES[seen]} "
+        f"{device.redundancy}{vain}, from {weights}: shared adders, bias, activation, pooling, pipeline "
+        f"registers{voters}, leakage. {SWITCHES[seen]} "
         "Not: layout, wires and their load, clock tree, pads, converter and "
         f"normaliser, glitches. {origin(technology)}"
     )

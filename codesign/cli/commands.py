@@ -9,7 +9,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,6 @@ import click
 from codesign.errors import CodesignError, ConfigError, SpaceError, StoreError, counted
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from codesign.config import StudyConfig
     from codesign.hardware import Device, HardwareModel
     from codesign.network import Network
@@ -460,6 +458,7 @@ def reference(
     that the study trades have to be given, for its data are not known here. One of the same name is replaced;
     --remove takes one away.
     """
+    from codesign.cli.inputs import seeing
     from codesign.cli.view import print_front
     from codesign.config import stored_model
     from codesign.evaluation import Reference
@@ -474,7 +473,7 @@ def reference(
             _remove_reference(study, str(remove))
         else:
             network, _, _ = _priced(source, None, "econt", input_format)
-            model = _seeing(study, stored_model(study), network)
+            model = seeing(study, stored_model(study), network)
             _note_other_inputs(study, network)
             known = {**model.estimate(network, study.device).costs(), **_metrics(study, values)}
             study.add_reference(Reference(name or Path(source).stem, Path(source).name, known))
@@ -540,7 +539,8 @@ def show(folder: str, digest: str, as_json: bool) -> None:
         path = study.store.network_path(evaluation.candidate.digest)
         if as_json:
             repeated = study.repeated.get(evaluation.candidate.digest)
-            more = {} if repeated is None else {"repeated": repeated.to_dict()}
+            more: dict[str, Any] = {} if repeated is None else {"repeated": repeated.to_dict()}
+            more["costs_of"] = evaluation.costs_of
             _print_json({**evaluation.to_dict(), "network": str(path) if path.is_file() else None, **more})
         else:
             print_design(study, evaluation, path if path.is_file() else None)
@@ -555,6 +555,12 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 @click.option(
     "--calibration", type=click.Path(), help="File of `codesign calibrate`.  [default: the study's]"
 )
+@click.option(
+    "--inputs",
+    type=click.Path(),
+    help="NumPy file (.npy) of inputs in the order in which they come, (n, *input_shape), some hundreds: the "
+    "power of trained weights is of what they change.  [default: the study's]",
+)
 @_device_options
 @_json_option
 def estimate(
@@ -564,6 +570,7 @@ def estimate(
     input_format: str | None,
     model: str | None,
     calibration: str | None,
+    inputs: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -574,6 +581,7 @@ def estimate(
     change.
     """
     from codesign import catalogue
+    from codesign.cli.inputs import seeing, with_given_inputs
     from codesign.cli.view import print_estimate
     from codesign.hardware import effective_bops
     from codesign.study import Study
@@ -581,27 +589,20 @@ def estimate(
     network, device, own_model = _priced(source, digest, space, input_format)
     if model is not None or calibration is not None:
         own_model = catalogue.hardware_model(model or own_model, calibration)
-    if Path(source).is_dir() and network.chip.fitted:
+    if inputs is not None:
+        own_model = with_given_inputs(own_model, network, inputs)
+    elif Path(source).is_dir() and network.chip.fitted:
         study = Study.read(source)
         with study.store:
-            own_model = _seeing(study, own_model, network)
+            own_model = seeing(study, own_model, network)
     found = own_model.estimate(network, _device(device, options))
+    if options["part"] is not None and found.target.part is None:
+        raise ConfigError(f"--part names an FPGA, and {found.target.technology} is none: leave it out")
     data = {**found.to_dict(), "effective_bops": effective_bops(network) if network.fitted else None}
     if as_json:
         _print_json(data)
     else:
         print_estimate(found, data["effective_bops"])
-
-
-def _seeing(study: "Study", model: "HardwareModel", network: "Network") -> "HardwareModel":
-    """The model as it prices trained designs of a study: with its inputs, if they are known and fit."""
-    from codesign.hardware import with_inputs
-    from codesign.hardware.estimate import FRAMES
-
-    inputs = _inputs(study, FRAMES)
-    if inputs is None or inputs.shape[1:] != network.input_shape:
-        return model
-    return with_inputs(model, inputs)
 
 
 def _priced(
@@ -752,10 +753,11 @@ def _exports(
 ) -> list[dict[str, Any]]:
     """One row a design; a front goes on past a design that the target refuses."""
     from codesign.cli.exports import export_one, export_row
+    from codesign.cli.inputs import inputs_or_random
     from codesign.cli.view import waiting
     from codesign.errors import OutputError, UnsupportedLayerError
 
-    inputs = _inputs_or_random(study, options["vectors"])
+    inputs = inputs_or_random(study, options["vectors"])
     device = _device(study.device, options)
     rows: list[dict[str, Any]] = []
     for digest in designs:
@@ -768,47 +770,6 @@ def _exports(
                     raise
                 rows.append(export_row(digest, None, reason=str(error)))
     return rows
-
-
-def _inputs(study: "Study", count: int) -> "NDArray[Any] | None":
-    """Up to ``count`` inputs of the study's own task: those it keeps, or of the task where these are too few.
-
-    None of a study that keeps none and does not say how to get them.
-    """
-    from codesign.config import stored_task
-    from codesign.hardware.estimate import FRAMES
-    from codesign.tasks import inputs_of
-
-    kept = study.store.inputs()
-    if kept is not None and (len(kept) >= count or len(kept) < FRAMES):
-        return kept[:count]
-    task = stored_task(study)
-    return kept if task is None else inputs_of(task, count)
-
-
-def _inputs_or_random(study: "Study", count: int) -> "Callable[[Network], NDArray[Any]]":
-    """What to verify a design on: inputs of the study's task, and random ones in place of those not known."""
-    import numpy as np
-
-    from codesign.cli.view import waiting
-    from codesign.export.bundle import probes
-
-    with waiting("Loading data"):
-        inputs = _inputs(study, count)
-    if inputs is not None and (study.meta.get("config") or len(inputs) >= count):
-        return lambda network: inputs
-    known = 0 if inputs is None else len(inputs)
-    click.echo(
-        f"note: this study was made from Python objects and keeps {known:,} inputs of its task; "
-        f"{count - known:,} random codes are used beside",
-        err=True,
-    )
-
-    def given(network: "Network") -> "NDArray[Any]":
-        made_up = probes(network, count - known, seed=1)
-        return made_up if inputs is None else np.concatenate([inputs, made_up])
-
-    return given
 
 
 @cli.command(epilog="Example: codesign verify runs/demo 143a5a8b --form onnx --form rtl")
@@ -826,6 +787,7 @@ def verify(folder: str, digest: str, forms: tuple[str, ...], as_json: bool, **op
     from codesign.chain import DEFAULT_FORMS, Hop
     from codesign.chain import verify as compare
     from codesign.cli.exports import print_chain
+    from codesign.cli.inputs import inputs_or_random
     from codesign.cli.view import waiting
     from codesign.hardware.folding import fold
     from codesign.study import Study
@@ -835,7 +797,7 @@ def verify(folder: str, digest: str, forms: tuple[str, ...], as_json: bool, **op
         network = study.network(digest)
         if options["interval"] is not None:
             network = fold(network, options["interval"])
-        inputs = _inputs_or_random(study, options["vectors"])(network)
+        inputs = inputs_or_random(study, options["vectors"])(network)
         hops: list[Hop] = []
         todo = compare(
             network,

@@ -13,10 +13,8 @@ from codesign.cli.commands import (
     _command,
     _device,
     _device_options,
-    _inputs,
     _json_option,
     _print_json,
-    _seeing,
     cli,
 )
 from codesign.errors import ConfigError
@@ -76,6 +74,7 @@ def synth(
     Logs, the script and the report of a design are in FOLDER/synthesis/DIGEST.
     """
     from codesign.campaign import synthesise_designs
+    from codesign.cli.inputs import kept_inputs
     from codesign.cli.reports import print_syntheses
     from codesign.config import default_workers
     from codesign.hardware.estimate import FRAMES
@@ -89,7 +88,7 @@ def synth(
             study.store,
             networks,
             goal,
-            inputs=_inputs(study, FRAMES) if goal.power else None,
+            inputs=kept_inputs(study, FRAMES) if goal.power else None,
             workers=options["workers"] or default_workers(),
             again=options["again"],
         )
@@ -290,13 +289,14 @@ def _pairs(
     """
     from dataclasses import replace
 
+    from codesign.cli.inputs import seeing
     from codesign.hardware.folding import fold
 
     reports, ignored = _reports(study, options)
     model = _model(study, options)
     stated = any(report.power_mw is not None for report in reports.values())
     networks = {digest: study.network(digest) for digest in reports}
-    seeing = _seeing(study, model, next(iter(networks.values()))) if stated else model
+    counting = seeing(study, model, next(iter(networks.values()))) if stated else model
     pairs: list[Pair] = []
     for digest, report in reports.items():
         device = _device(_device_of(study.device, report) if options["run"] else study.device, options)
@@ -304,8 +304,8 @@ def _pairs(
         if options["interval"] is not None:
             network = fold(network, options["interval"])
         report = replace(report, design=digest)
-        pairs.append((seeing.estimate(network, device), report))
-        if before_training and seeing is not model:
+        pairs.append((counting.estimate(network, device), report))
+        if before_training and counting is not model:
             pairs.append((model.estimate(network, device), report))
         if before_training and model.needs_weights and device.weights == "constant":
             pairs.append((model.estimate(replace(network, weights={}), device), report))

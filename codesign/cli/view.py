@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from codesign.config import stored_model
+from codesign.errors import CodesignError, counted
 from codesign.evaluation import Evaluation, Repeated
-from codesign.hardware.estimate import COST_UNITS, HardwareEstimate
+from codesign.hardware.estimate import COST_UNITS, HardwareEstimate, SeesInputs
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.optimisers.problem import Survey
@@ -282,6 +284,36 @@ def print_front(study: Study) -> None:
             f"The baseline was not trained ({baseline.status}: {baseline.reason}): no EMD ratio.",
             markup=False,
         )
+        _print_unlike(console, study, baseline, front)
+
+
+def _print_unlike(
+    console: Console, study: Study, baseline: Evaluation | None, designs: Iterable[Evaluation]
+) -> None:
+    """Say where ratios to the baseline compare costs of trained weights with others."""
+    if baseline is None or not {each.costs_of for each in designs} - {baseline.costs_of}:
+        return
+    if _weights_cost(study):
+        console.print(
+            f"Costs of the baseline are {_costs_of(baseline)}, those beside it are not: their ratios compare "
+            "unlike figures.",
+            markup=False,
+        )
+
+
+def _weights_cost(study: Study) -> bool:
+    """Whether costs may change once weights are known: of weights, or of what the study's inputs change."""
+    if study.meta["model"] == KNOWN:
+        return False
+    try:
+        model = stored_model(study, calibrated=False)
+    except CodesignError:
+        return True
+    return model.needs_weights or isinstance(model, SeesInputs)
+
+
+def _costs_of(evaluation: Evaluation) -> str:
+    return "as before training" if evaluation.costs_of == "before training" else "of its trained weights"
 
 
 def _valued(name: str, value: float, study: Study) -> str:
@@ -501,6 +533,9 @@ def print_design(study: Study, evaluation: Evaluation, network: Path | None) -> 
         table.add_row(escape(name), escape(str(value)))
     console.print(table)
     console.print(_fitting(console, partial(_values_table, study, evaluation)))
+    if evaluation.costs_of and _weights_cost(study):
+        console.print(f"Costs: {study.meta['model']}, predicted, {_costs_of(evaluation)}.", markup=False)
+    _print_unlike(console, study, study.baseline, [evaluation])
     repeated = study.repeated.get(evaluation.candidate.digest)
     if repeated is not None:
         listed = ", ".join(f"{name} {_over_seeds(repeated, name)}" for name in evaluation.metrics)
@@ -547,8 +582,8 @@ def print_estimate(found: HardwareEstimate, effective: int | None) -> None:
     console = make_console()
     console.print(_fitting(console, partial(_estimate_table, found)))
     console.print(
-        f"latency {found.latency_cycles} cycles = {found.latency_ns:g} ns, an inference each "
-        f"{found.initiation_interval} cycle(s); effective BOPs: {_number(effective)}"
+        f"latency {counted(found.latency_cycles, 'cycle')} = {found.latency_ns:g} ns, initiation interval "
+        f"{counted(found.initiation_interval, 'cycle')}; effective BOPs: {_number(effective)}"
         f"{'' if effective is not None else ' (known once trained)'}"
     )
     split = [
