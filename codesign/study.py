@@ -361,6 +361,7 @@ class Study:
         for name, older in before:  # of studies made before a recipe had these
             self.meta.get("recipe", {}).setdefault(name, older)
         self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
+        self.limits = tuple(Objective(**goal) for goal in self.meta["limits"])
         self.note = ""
         self._setup: Setup | None = None
 

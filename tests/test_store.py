@@ -566,6 +566,17 @@ def test_inputs_are_kept_and_read_back(folder: Path) -> None:
     np.testing.assert_array_equal(found, inputs)
 
 
+def test_kept_inputs_that_were_changed_are_an_error(folder: Path) -> None:
+    with Store.open(folder) as store:
+        store.keep_inputs(np.zeros((5, 2)))
+    np.save(folder / "inputs.npy", np.ones((5, 2)))
+    with Store.read(folder) as store, pytest.raises(StoreError, match="is not what this study kept"):
+        store.inputs()
+    (folder / "inputs.npy").unlink()
+    with Store.read(folder) as store:
+        assert store.inputs() is None
+
+
 def test_kept_inputs_that_are_damaged_are_an_error(folder: Path) -> None:
     (folder / "inputs.npy").write_bytes(b"no array")
     with Store.read(folder) as store, pytest.raises(StoreError, match=r"inputs.npy cannot be read"):

@@ -22,6 +22,7 @@ from codesign.errors import ConfigError
 if TYPE_CHECKING:
     from codesign.campaign import Goal
     from codesign.comparison import FrontChanges, Pair
+    from codesign.evaluation import Evaluation, Status
     from codesign.hardware import Device, HardwareModel, SynthesisReport
     from codesign.network import Network
     from codesign.store import Synthesis
@@ -146,7 +147,7 @@ def _networks(
     if bool(digests) + whole_front + everything != 1:
         raise ConfigError("say which designs: one or more DIGEST, or --front, or --all")
     if everything:
-        chosen = [each for each in study.evaluations if each.ok]
+        chosen = [each for each in study.evaluations if each.metrics]
     else:
         chosen = list(study.front()) if whole_front else [study.store.evaluation(one) for one in digests]
     if not chosen:
@@ -225,7 +226,10 @@ def compare(folder: str, out: str | None, as_json: bool, **options: Any) -> None
 
 
 def _front_changes(study: "Study", pairs: "Sequence[Pair]") -> "FrontChanges | None":
-    """The front of the estimates, against that of their reports; None if these state no objective."""
+    """The front of the estimates, against that of their reports; None if these state no objective.
+
+    A design whose trained weights put its estimate over a budget may be within it as it was measured.
+    """
     from dataclasses import replace
 
     from codesign.comparison import front_changes
@@ -233,14 +237,18 @@ def _front_changes(study: "Study", pairs: "Sequence[Pair]") -> "FrontChanges | N
     known = {report.design: (estimate.costs(), report.stated()) for estimate, report in pairs}
     if not any(goal.name in stated for _, stated in known.values() for goal in study.objectives):
         return None
-    estimated = [
-        replace(each, costs={**each.costs, **known[each.candidate.digest][0]})
-        for each in study.evaluations
-        if each.candidate.digest in known
-    ]
-    others = [each for each in study.evaluations if each.candidate.digest not in known]
+
+    def kept(each: "Evaluation", costs: Mapping[str, float]) -> bool:
+        return each.ok or (bool(each.metrics) and all(goal.admits(costs[goal.name]) for goal in study.limits))
+
+    estimated = []
+    for each in study.evaluations:
+        costs, stated = known.get(each.candidate.digest, ({}, {}))
+        costs = {**each.costs, **costs}
+        judged: Status = "ok" if stated and kept(each, {**costs, **stated}) else each.status
+        estimated.append(replace(each, costs=costs, status=judged))
     measured = {digest: stated for digest, (_, stated) in known.items()}
-    return front_changes([*estimated, *others], study.objectives, measured)
+    return front_changes(estimated, study.objectives, measured)
 
 
 @cli.command(epilog="Example: codesign calibrate runs/demo --synth sky130hd-constant-40MHz --out sky130.json")

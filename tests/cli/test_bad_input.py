@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from codesign.network import Dense, Flatten, Network
-from search_spaces.econt import SPACE
+from search_spaces.econt import BASELINE, SPACE
 
 Call = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -335,6 +335,31 @@ def test_estimate(made: SimpleNamespace, digest: str, codesign: Call, tmp_path: 
     refused(codesign("estimate", file, "--technology", ""), "asic-45nm, asic-65nm")
     refused(codesign("estimate", file, "--clock-mhz", 0), "clock_mhz must be above 0, got 0")
     refused(codesign("estimate", made.folder), "say which design")
+    refused(
+        codesign("estimate", made.folder, digest, "--part", "xc7a35t"), "--part names an FPGA", "asic-65nm"
+    )
+
+
+def test_inputs_of_an_estimate(made: SimpleNamespace, digest: str, codesign: Call, tmp_path: Path) -> None:
+    """What cannot count changes is refused before a figure is printed."""
+    fitted = made.folder / "networks" / f"{digest}.json"
+    inputs = np.load(made.folder / "inputs.npy")
+    for array, words in (
+        (inputs[:, :2], ("give numbers of the shape (n, 8, 8, 1), got float32 (400, 2, 8, 1)",)),
+        (np.full_like(inputs, np.nan), ("not finite",)),
+        (np.array(["a"]), ("give numbers",)),
+        (inputs[:1], ("give 2 inputs or more, got 1",)),
+    ):
+        np.save(tmp_path / "x.npy", array)
+        refused(codesign("estimate", fitted, "--inputs", tmp_path / "x.npy"), *words)
+    (tmp_path / "y.npy").write_bytes(b"")
+    refused(codesign("estimate", fitted, "--inputs", tmp_path / "y.npy"), "y.npy", "numpy.save")
+    refused(codesign("estimate", fitted, "--inputs", tmp_path / "absent.npy"), "absent.npy")
+    np.save(tmp_path / "x.npy", inputs)
+    candidate = csv(tmp_path / "candidate.json", json.dumps({"candidate": BASELINE}))
+    refused(codesign("estimate", candidate, "--inputs", tmp_path / "x.npy"), "this network has none")
+    streaming = ("--model", "fpga-streaming", "--technology", "xc7", "--inputs", tmp_path / "x.npy")
+    refused(codesign("estimate", fitted, *streaming), "counts nothing that inputs change")
 
 
 def test_networks(made: SimpleNamespace, digest: str, codesign: Call, tmp_path: Path) -> None:

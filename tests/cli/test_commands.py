@@ -331,6 +331,35 @@ def test_estimate_of_a_network_file(made: SimpleNamespace, digest: str, codesign
     }
 
 
+def test_estimate_of_a_network_file_with_inputs(made: SimpleNamespace, digest: str, codesign: Call) -> None:
+    """With those that the study kept it is what the study's table shows."""
+    file, inputs = made.folder / "networks" / f"{digest}.json", made.folder / "inputs.npy"
+    data = parsed(codesign("estimate", file, "--inputs", inputs, "--json"))
+    assert data == parsed(codesign("estimate", made.folder, digest, "--json"))
+
+
+def test_what_costs_are_of_is_said(
+    made: SimpleNamespace, digest: str, small: SimpleNamespace, tmp_path: Path, codesign: Call
+) -> None:
+    """Of trained weights or before training, and where the two stand in one ratio."""
+    unlike = "their ratios compare unlike figures"
+    assert "predicted, of its trained weights" in codesign("show", made.folder, digest).out
+    assert parsed(codesign("show", made.folder, digest, "--json"))["costs_of"] == "trained weights"
+    assert unlike not in codesign("front", made.folder).out
+    folder = tmp_path / "study"
+    bound = ("--limit", "operations<=6000", "--trials", 2, "--out", folder)
+    assert codesign("run", *small.options, *bound).code == 0
+    text = " ".join(codesign("front", folder).out.split())
+    assert "Costs of the baseline are as before training" in text
+    assert unlike in text
+    found = parsed(codesign("front", folder, "--json"))
+    assert found["baseline"]["costs_of"] == "before training"
+    assert {row["costs_of"] for row in found["designs"]} == {"trained weights"}
+    assert "costs_of" in (folder / "front.csv").read_text().splitlines()[0]
+    shown = " ".join(codesign("show", folder, found["designs"][0]["digest"]).out.split())
+    assert unlike in shown
+
+
 def test_estimate_on_another_device(made: SimpleNamespace, digest: str, codesign: Call) -> None:
     slow = parsed(codesign("estimate", made.folder, digest, "--clock-mhz", 20, "--json"))
     assert (slow["target"]["clock_mhz"], slow["latency_ns"]) == (20, 100)

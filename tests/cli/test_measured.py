@@ -1,7 +1,9 @@
 """synth, compare, calibrate: from reports to tables, errors and a corrected model."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +61,18 @@ def test_compare_shows_predicted_beside_measured(measured: Path, codesign: Call)
     text = codesign("compare", measured, "--synth", RUN).out
     for word in ("predicted", "measured", "-33.3%", "MAPE", "rank corr.", "Parity plot", "[um2]"):
         assert word in text, word
+
+
+def test_a_design_over_its_budget_by_the_estimate_alone_enters(measured: Path, codesign: Call) -> None:
+    before = parsed(codesign("compare", measured, "--synth", RUN, "--json"))["front"]
+    with closing(sqlite3.connect(measured / "study.sqlite")) as base, base:
+        rows = base.execute("SELECT number, digest, record FROM evaluations").fetchall()
+        best = min(rows, key=lambda row: json.loads(row[2])["metrics"]["emd"]["mean"])
+        over = {**json.loads(best[2]), "status": "infeasible", "reason": "area_um2 is 9, budget 8"}
+        base.execute("UPDATE evaluations SET record = ? WHERE number = ?", (json.dumps(over), best[0]))
+    after = parsed(codesign("compare", measured, "--synth", RUN, "--json"))["front"]
+    assert after["compared"] == before["compared"]
+    assert best[1] in after["measured"]
 
 
 def test_a_comparison_names_what_the_reports_are_of(copy: Path, digest: str, codesign: Call) -> None:
