@@ -640,3 +640,11 @@ def test_another_part_library_or_model_is_refused(calibrated: CalibratedModel) -
 def test_a_model_without_the_features_is_refused(calibrated: CalibratedModel) -> None:
     with pytest.raises(ConfigError, match=r"corrects on .*which 'invented' does not give"):
         calibrated.calibration.apply({}, {"area_um2": np.ones(1)}, "prior")
+
+
+def test_a_model_with_features_of_a_later_version_is_refused(calibrated: CalibratedModel) -> None:
+    """What was not counted when a calibration was fitted is in its corrections of the rest."""
+    features = {**calibrated.features(Workload.of(NETWORKS), DEVICE), "rounding_bits": np.ones(len(NETWORKS))}
+    costs = {"area_um2": np.ones(len(NETWORKS))}
+    with pytest.raises(ConfigError, match="'invented' counts rounding_bits, of which the calibration knows"):
+        calibrated.calibration.apply(features, costs, "prior")

@@ -146,23 +146,33 @@ class Calibration:
         Raises
         ------
         ConfigError
-            If the model does not give a feature that the corrections are made of.
+            If the model does not give a feature that the corrections are made of, or gives one that it did
+            not when they were fitted.
         """
         part = self.parts.get(basis)
         given = {name: np.asarray(values, dtype=np.float64) for name, values in costs.items()}
         if part is None:
             return given
-        missing = part.features - set(features)
-        if missing:
-            raise ConfigError(
-                f"the calibration corrects on {', '.join(sorted(missing))}, which {self.common.model!r} does "
-                "not give: it was fitted with another version; fit it anew"
-            )
+        self._require_features(part, set(features))
         new = dict(given)
         for name, correction in part.corrections.items():
             if name in given and correction.form != SUM:
                 new[name] = whole(name, correction(columns_of(features, given[name])))
         return self._consistent(given, new, part)
+
+    def _require_features(self, part: Part, given: set[str]) -> None:
+        """Raise ``ConfigError`` if the model gives others than it gave when the part was fitted."""
+        model, missing, new = self.common.model, part.features - given, given - set(part.ranges)
+        if missing:
+            raise ConfigError(
+                f"the calibration corrects on {', '.join(sorted(missing))}, which {model!r} does not give: it "
+                "was fitted with another version; fit it anew"
+            )
+        if new:
+            raise ConfigError(
+                f"{model!r} counts {', '.join(sorted(new))}, of which the calibration knows nothing: it was "
+                "fitted with another version; fit it anew"
+            )
 
     def _consistent(self, old: Costs, new: dict[str, Array], part: Part) -> dict[str, Array]:
         """Costs that follow from others, after those were corrected."""
