@@ -165,8 +165,8 @@ class Calibration:
         model, missing, new = self.common.model, part.features - given, given - set(part.ranges)
         if missing:
             raise ConfigError(
-                f"the calibration corrects on {', '.join(sorted(missing))}, which {model!r} does not give: it "
-                "was fitted with another version; fit it anew"
+                f"the calibration corrects on {', '.join(sorted(missing))}, which {model!r} does not give: "
+                "it was fitted with another version; fit it anew"
             )
         if new:
             raise ConfigError(
