@@ -45,6 +45,7 @@ from codesign.store import Store
 from codesign.tasks import Task, inputs_of
 from codesign.training import COMPILED_LOSSES, Recipe
 from codesign.training.engine import with_engine
+from codesign.training.recipe import LOGIT_LOSSES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ __all__ = ["KNOWN", "TOLD", "WARM_START", "Setup", "Study", "Watcher"]
 
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05
+LOOKED_AT = 4
 REPEAT = "repeat"
 WARM_START = "warm start"
 TOLD, KNOWN = "told", "known"
@@ -375,9 +377,9 @@ class Study:
     ) -> "Study":
         """Make a new study in a folder; raise if no design can be priced, or keeps the budgets.
 
-        Raises also where no export of ``setup`` could be for its device, for data that are no finite numbers,
-        and for earlier studies to start from that have another task or recipe: their scores are not this
-        one's.
+        Raises also where no export of ``setup`` could be for its device, for data that are no finite numbers
+        or that the loss cannot take, for a loss that suits no design of the space, and for earlier studies to
+        start from that have another task or recipe: their scores are not this one's.
         """
         for earlier in warm_start:
             _require_same_work(setup, earlier)
@@ -402,6 +404,7 @@ class Study:
             known["warm_start"] = [str(Path(earlier).resolve()) for earlier in warm_start]
         if setup.task.name != TOLD:
             _require_finite(setup.task)
+            _require_loss(setup)
         store = Store.create(folder, {**setup.describe(), **known})
         if setup.task.name != TOLD:
             store.keep_inputs(inputs_of(setup.task, FRAMES))
@@ -1181,6 +1184,27 @@ def _require_finite(task: Task) -> None:
                     f"task {task.name!r}: {name} of {kind} samples are not finite in {len(bad):,} of "
                     f"{len(values):,}, first in sample {bad[0]}; leave these out"
                 )
+
+
+def _require_loss(setup: Setup) -> None:
+    """Raise ``ConfigError`` for a loss that suits none of some designs, ``DataError`` for one of other data.
+
+    Of losses of logits alone: only these ask for more than numbers.
+    """
+    drawn = setup.definition.SPACE.sample(LOOKED_AT, np.random.default_rng(setup.seed))
+    for candidate in (*filter(None, [setup.baseline]), *drawn):
+        loss = setup.recipe_of(candidate).loss or setup.task.loss
+        if loss not in LOGIT_LOSSES:
+            return
+        from codesign.training.fit import require_loss
+
+        try:
+            require_loss(loss, "training", setup.task.training, setup.definition.build(candidate))
+        except ConfigError as error:
+            wrong = error
+        else:
+            return
+    raise wrong
 
 
 def _require_same_work(setup: Setup, folder: str | Path) -> None:

@@ -28,7 +28,7 @@ from codesign.fixedpoint import FixedPoint
 from codesign.hardware import Costs, Device, HardwareEstimate, Resources, Workload
 from codesign.hardware.estimate import FRAMES
 from codesign.metrics import Summary
-from codesign.network import Dense, Flatten, Network
+from codesign.network import Dense, Flatten, Network, Sigmoid
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
 from codesign.optimisers.asha import Rungs
@@ -678,6 +678,22 @@ def test_data_that_are_not_finite_are_refused_before_any_training(
     words = f"{name} of {kind} samples are not finite in 1 of {len(values)}, first in sample 7"
     with pytest.raises(DataError, match=words):
         run(tmp_path / "study", replace(setup, task=task), 1)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_loss_that_suits_no_design_is_refused_before_any_training(tmp_path: Path, setup: Setup) -> None:
+    """Logits of networks that end in a sigmoid; data that are no shares of classes."""
+    logits = replace(setup, recipe=replace(setup.recipe, loss="cross_entropy", engine="torch"))
+    with pytest.raises(DataError, match="are not the shares of two or more classes"):
+        run(tmp_path / "study", logits, 1)
+
+    def squashed(candidate: Candidate) -> Network:
+        network = setup.definition.build(candidate)
+        return replace(network, layers=(*network.layers, Sigmoid("end")))
+
+    ending = SimpleNamespace(SPACE=setup.definition.SPACE, build=squashed)
+    with pytest.raises(ConfigError, match="takes the network's outputs as logits, but the network ends"):
+        run(tmp_path / "study", replace(logits, definition=ending), 1)
     assert not (tmp_path / "study").exists()
 
 

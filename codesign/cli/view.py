@@ -55,7 +55,7 @@ SHOWN = 10
 WIDTH = 150
 SHORT_DIGEST = 8
 NARROW = {"operations": "opera-\ntions", "parameters": "param-\neters", "weight_bits": "weight\nbits"}
-SPREAD = ("mean", "spread over\nwafers", "error of\nthe mean")
+SPREAD = ("mean", "spread over\nsamples", "error of\nthe mean")
 COLUMNS = ("operations", "area_um2", "power_mw", "lut", "ff", "dsp", "latency_ns")
 BRIEF = 3
 
