@@ -205,25 +205,33 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def summary(rows: Sequence[dict[str, Any]]) -> str:
     """A line a quantity: before and after calibration; of all drawn designs where too few to fit."""
     lines = [
-        "| technology | weights | known | quantity | designs | rank corr. | error: median, 90 % | calibrated "
-        "on | rank corr. | error: median, 90 % | in 90 % interval | in other drawings |",
-        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| technology | weights | known | quantity | designs | rank corr. | of all drawn | error: median, 90 "
+        "% | calibrated on | rank corr. | error: median, 90 % | in 90 % interval | in other drawings |",
+        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     at = {tuple(row[key] for key in (*KEYS, "population", "estimate")): row for row in rows}
     for key in dict.fromkeys(tuple(row[each] for each in KEYS) for row in rows):
         fitted = (*key, "held out", "calibrated") in at
         for population in ("held out", "trained") if fitted else ("all drawn",):
-            before = at.get((*key, population, "as it is"))
-            lines += _lines(key, before, at.get((*key, population, "calibrated"))) if before else []
+            before, whole = (at.get((*key, each, "as it is")) for each in (population, "all drawn"))
+            after = at.get((*key, population, "calibrated"))
+            lines += _lines(key, before, after, None if population == "trained" else whole) if before else []
     return "\n".join(lines)
 
 
-def _lines(key: tuple[str, ...], before: dict[str, Any], after: dict[str, Any] | None) -> Iterator[str]:
+def _lines(
+    key: tuple[str, ...],
+    before: dict[str, Any],
+    after: dict[str, Any] | None,
+    whole: dict[str, Any] | None,
+) -> Iterator[str]:
     for name in MORE.get(key[2], SHOWN):
         if name not in before["quantities"]:
             continue
         plain, better = (row["quantities"][name] if row else None for row in (before, after))
-        cells = [*key, name, f"{plain['designs']} {before['population']}", *_errors(plain)]
+        rank, errors = _errors(plain)
+        drawn = whole and f"{_errors(whole['quantities'][name])[0]} of {whole['quantities'][name]['designs']}"
+        cells = [*key, name, f"{plain['designs']} {before['population']}", rank, drawn or "-", errors]
         cells += [f"{after['fitted_on']}", *_errors(better)] if after and better else ["-"] * 3
         cells.append(_figure(better["interval_coverage"], "{:.0%}") if better else "-")
         drawings = after["covered"].get(name) if after and before["population"] == "held out" else None
