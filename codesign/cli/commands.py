@@ -295,6 +295,12 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
             "constant; --recipe quick needs some hundred",
             err=True,
         )
+    if not as_json and setup.rungs and setup.recipe.schedule == "cosine":
+        click.echo(
+            "note: the learning rate of this recipe falls to 0 at the last step, so that networks on lower "
+            'rungs say little of it; schedule = "constant" and learning_rate = 0.004 in [recipe] say more',
+            err=True,
+        )
     if not as_json and setup.why_torch:
         click.echo(f"note: PyTorch trains: {setup.why_torch}", err=True)
     with _stoppable(out):

@@ -9,7 +9,9 @@ from tests.cli.conftest import Call
 def test_a_study_says_how_its_search_went(tmp_path: Path, codesign: Call) -> None:
     folder = str(tmp_path / "study")
     options = ["--trials", "9", "--steps", "5", "--recipe", "quick", "--wafers", "400", "--workers", "1"]
-    assert codesign("run", "--space", "econt", "--optimiser", "asha", *options, "--out", folder).code == 0
+    ran = codesign("run", "--space", "econt", "--optimiser", "asha", *options, "--out", folder)
+    assert ran.code == 0
+    assert "networks on lower rungs say little of it" in ran.err
     shown = codesign("insight", folder)
     assert shown.code == 0
     assert "Progress of study" in shown.out
