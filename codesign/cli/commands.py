@@ -564,8 +564,8 @@ def show(folder: str, digest: str, as_json: bool) -> None:
 @click.option(
     "--inputs",
     type=click.Path(),
-    help="NumPy file (.npy) of inputs in the order in which they come, (n, *input_shape), some hundreds: the "
-    "power of trained weights is of what they change.  [default: the study's]",
+    help="NumPy file (.npy) of some hundred inputs in the order in which they come, (n, *input_shape), "
+    "channels last: the power of trained weights is of what they change.  [default: the study's]",
 )
 @_device_options
 @_json_option
