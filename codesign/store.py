@@ -350,7 +350,7 @@ class Store:
                     "a copy, or remove it to do without"
                 )
             found: NDArray[Any] = np.load(BytesIO(content))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise StoreError(f"{path} cannot be read: {error}; remove it to do without") from error
         if not np.isfinite(found).all():
             raise StoreError(f"{path} holds values that are not finite; remove it to do without")

@@ -578,9 +578,10 @@ def test_kept_inputs_that_were_changed_are_an_error(folder: Path) -> None:
 
 
 def test_kept_inputs_that_are_damaged_are_an_error(folder: Path) -> None:
-    (folder / "inputs.npy").write_bytes(b"no array")
-    with Store.read(folder) as store, pytest.raises(StoreError, match=r"inputs.npy cannot be read"):
-        store.inputs()
+    for content in (b"no array", b""):
+        (folder / "inputs.npy").write_bytes(content)
+        with Store.read(folder) as store, pytest.raises(StoreError, match=r"inputs.npy cannot be read"):
+            store.inputs()
     np.save(folder / "inputs.npy", np.array([[1.0, np.nan]]))
     with (
         Store.read(folder) as store,

@@ -13,7 +13,7 @@ trains. `cosine`: 800 steps at a rate that falls to 0, from weights that are not
 stopped early has seen high rates only.
 
 With a cache no part of a training is done twice: a training is a function of network, recipe and seed, and in
-parts it is the same as at once. Some five CPU minutes a seed and recipe for two strategies; what was measured
+parts it is the same as at once. Some six CPU minutes a seed and recipe for two strategies; what was measured
 before is kept in `benchmarks/results/fidelity.json`.
 """
 
