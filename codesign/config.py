@@ -411,11 +411,13 @@ def start(
     return go_on(folder, setup, config.trials, watcher)
 
 
-def go_on(folder: str | Path, setup: Setup, trials: int, watcher: Watcher | None) -> Study:
-    """Run the study in a folder until ``trials`` designs; let go of the folder if that fails."""
+def go_on(
+    folder: str | Path, setup: Setup, trials: int, watcher: Watcher | None, *, finish: bool = False
+) -> Study:
+    """Run the study in a folder as ``Study.run`` does; let go of the folder if that fails."""
     study = Study.open(folder)
     try:
-        return study.run(setup, trials, watcher)
+        return study.run(setup, trials, watcher, finish=finish)
     except BaseException:
         study.close()
         raise
@@ -455,7 +457,9 @@ def stored_model(study: Study, *, calibrated: bool = True) -> HardwareModel:
     return catalogue.hardware_model(device.model, device.calibration if calibrated else None)
 
 
-def resume(folder: str | Path, trials: int | None = None, *, progress: bool = True) -> Study:
+def resume(
+    folder: str | Path, trials: int | None = None, *, finish: bool = False, progress: bool = True
+) -> Study:
     """Go on with the study in a folder, with what it was made with.
 
     Parameters
@@ -464,13 +468,15 @@ def resume(folder: str | Path, trials: int | None = None, *, progress: bool = Tr
         Of the study.
     trials
         How many designs in all; by default as many as it was made for. More extends it.
+    finish
+        Whether to train the front of a study in rungs to the end.
     progress
         Whether to show a bar.
     """
     config = stored_config(folder)
     setup, total = config.setup(), config.trials if trials is None else trials
     with Bar(total, setup.objectives, setup.why_torch) if progress else nullcontext() as watcher:
-        return go_on(folder, setup, total, watcher)
+        return go_on(folder, setup, total, watcher, finish=finish)
 
 
 def repeat(

@@ -220,6 +220,8 @@ def _row(evaluation: Evaluation, baseline: Evaluation | None) -> dict[str, Any]:
         **evaluation.costs,
     }
     row: dict[str, Any] = {"digest": evaluation.candidate.digest, "number": evaluation.number, **values}
+    if evaluation.steps:
+        row["steps"] = evaluation.steps
     if evaluation.costs_of:
         row["costs_of"] = evaluation.costs_of
     if baseline is not None:

@@ -56,6 +56,9 @@ __all__ = ["KNOWN", "TOLD", "WARM_START", "Setup", "Study", "Watcher"]
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05
 LOOKED_AT = 4
+BUILT = 4
+"""Designs drawn, whose networks tell whether a space still builds the same."""
+SHORT_DIGEST = 16
 REPEAT = "repeat"
 WARM_START = "warm start"
 TOLD, KNOWN = "told", "known"
@@ -140,10 +143,10 @@ class Setup:
     def __post_init__(self) -> None:
         """Reject objectives that nothing gives a value to."""
         names = [goal.name for goal in self.objectives]
-        if len(names) < 2 or len(set(names)) != len(names):
-            raise ConfigError(
-                f"a front needs at least two different objectives, got {', '.join(names) or 'none'}"
-            )
+        if len(names) < 2:
+            raise ConfigError(f"a front needs at least two objectives, got {', '.join(names) or 'none'}")
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ConfigError(f"objectives are given once each; {', '.join(twice)} stands there more often")
         self._require_free_names()
         conditional = bool(getattr(self.task, "conditional", False))
         recipe, why = with_engine(self.recipe, self.recipe.loss or self.task.loss, conditional=conditional)
@@ -321,11 +324,24 @@ class Setup:
         values = getattr(self.definition, "BASELINE", None)
         return None if values is None else self.definition.SPACE.candidate(values)
 
+    @property
+    def _builds(self) -> dict[str, str]:
+        """Digests of some designs and of the networks built of them; empty for one that is refused."""
+        drawn = self.definition.SPACE.sample(BUILT, np.random.default_rng(0))
+        found: dict[str, str] = {}
+        for candidate in (*drawn, *([self.baseline] if self.baseline else [])):
+            try:
+                found[candidate.digest] = self._built(candidate).digest[:SHORT_DIGEST]
+            except CodesignError:
+                found[candidate.digest] = ""
+        return found
+
     def describe(self) -> dict[str, Any]:
         """What identifies the sequence of a study, as plain data."""
         return {
             "version": version("codesign"),
             "space": {"name": self.definition.SPACE.name, "fingerprint": self.definition.SPACE.fingerprint},
+            **({} if self.task.name == TOLD else {"build": self._builds}),
             "task": {"name": self.task.name, "metrics": dict(self.task.metrics), **self.task.describe()},
             "objectives": [goal.to_dict() for goal in self.objectives],
             "limits": [goal.to_dict() for goal in self.limits],
@@ -365,6 +381,7 @@ class Study:
         self.objectives = tuple(Objective(**goal) for goal in self.meta["objectives"])
         self.limits = tuple(Objective(**goal) for goal in self.meta["limits"])
         self.note = ""
+        self.exhausted = False
         self._setup: Setup | None = None
 
     @classmethod
@@ -775,8 +792,12 @@ class Study:
             )
         return self._setup
 
-    def run(self, setup: Setup, trials: int, watcher: Watcher | None = None) -> "Study":
+    def run(
+        self, setup: Setup, trials: int, watcher: Watcher | None = None, *, finish: bool = False
+    ) -> "Study":
         """Go on until ``trials`` designs were proposed, or none is left, and all were trained that climb.
+
+        With ``finish`` those on the front climb until all of it was trained to the end.
 
         Raises
         ------
@@ -784,25 +805,36 @@ class Study:
             If the study was made by another version, or with another space, task or setting.
         """
         _same_study(self.meta, setup.describe(), self.folder)
+        if finish and setup.rungs is None:
+            raise ConfigError(
+                f"{self.folder} trains every design to the end at once: nothing is to be finished"
+            )
         self._setup = setup
         self._start_warm(setup)
+        before = self._proposed
         self.store.set_meta("trials", max(trials, self.meta.get("trials", 0)))
         context = (setup.task, setup.seed)
         workers = min(setup.workers, setup.in_flight)
         executor: Executor = InProcess(context) if workers == 1 else Processes(context, workers)
         try:
-            _Loop(self.store, setup, executor, watcher).run(trials)
+            _Loop(self.store, setup, executor, watcher, finish=finish).run(trials)
         finally:
             executor.close()
-        own = [row for row in self.store.proposals() if not row[2].startswith(WARM_START)]
-        proposed = len({candidate for _, candidate, *_ in own})
-        notes = [setup._looked_at]
-        if proposed < trials:
+        proposed = self._proposed
+        notes = [setup._looked_at] if proposed > before else []
+        self.exhausted = proposed < trials
+        if self.exhausted:
             notes = ["every design within the budgets has been proposed"]
         elif proposed > trials:
             notes.append(f"the study has {proposed} designs already; {trials} are no more work")
         self.note = "; ".join(filter(None, notes))
         return self
+
+    @property
+    def _proposed(self) -> int:
+        """Designs that this study has proposed itself."""
+        rows = self.store.proposals()
+        return len({candidate for _, candidate, origin, _ in rows if not origin.startswith(WARM_START)})
 
     def repeat(
         self, setup: Setup, digests: Sequence[str], seeds: int, watcher: Watcher | None = None
@@ -912,8 +944,11 @@ class _Loop:
     alone, and nothing is proposed meanwhile; only what is lost again is recorded as lost.
     """
 
-    def __init__(self, store: Store, setup: Setup, executor: Executor, watcher: Watcher | None) -> None:
+    def __init__(
+        self, store: Store, setup: Setup, executor: Executor, watcher: Watcher | None, *, finish: bool
+    ) -> None:
         self.store, self.setup, self.executor, self.watcher = store, setup, executor, watcher
+        self.finish = finish
         self.candidates: list[Candidate] = []
         self.origins: list[str] = []
         self.done: dict[int, Evaluation] = {}
@@ -954,7 +989,8 @@ class _Loop:
             first = baseline is not None and baseline not in self.candidates
             job = (baseline, "baseline") if first and baseline is not None else self._new(history)
         if job is None and len(self.done) == number:
-            job = self._climber(list(self.done.values()))  # no more designs: what is due once all have ended
+            history = list(self.done.values())  # no more designs: what is due once all have ended
+            job = self._climber(history) or self._unfinished(history)
         if job is None:
             return False
         self.store.propose(number, *job)
@@ -992,6 +1028,17 @@ class _Loop:
         )
         due = next_job(self.setup.rungs, trials)
         return None if due is None else (due.candidate, f"asha: {self.setup.rungs.steps[due.rung]} steps")
+
+    def _unfinished(self, history: list[Evaluation]) -> tuple[Candidate, str] | None:
+        """A design on the front that was trained in part, if these are to be finished: the cheapest to."""
+        if self.setup.rungs is None or not self.finish:
+            return None
+        steps = self.setup.rungs.steps
+        left = [each for each in Front.of(latest(history), self.setup.objectives) if each.steps < steps[-1]]
+        if not left:
+            return None
+        due = max(left, key=lambda each: each.steps)
+        return due.candidate, f"finish: {steps[self.candidates.count(due.candidate)]} steps"
 
     def _take(self, candidate: Candidate, origin: str, evaluation: Evaluation | None) -> None:
         """Append a proposal; hand it to a worker unless it has ended or is over budget."""
@@ -1255,6 +1302,8 @@ def _told_metrics(
 def _same_study(stored: Mapping[str, Any], given: Mapping[str, Any], folder: Path) -> None:
     """Raise ``StoreError`` naming what differs between a stored study and what it is to go on with."""
     for key, value in given.items():
+        if key == "build" and key not in stored:  # of a study made before this was kept
+            continue
         has, value = stored.get(key), json.loads(json.dumps(value))
         if value != has:
             if isinstance(value, Mapping) and isinstance(has, Mapping):

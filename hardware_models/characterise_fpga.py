@@ -2,8 +2,9 @@
 
 The hand-written modules of ``codesign export --to rtl``, and da4ml's adders of drawn constant matrices, go
 through the script of ``codesign synth`` (``codesign.synthesis.fpga``), with multipliers too narrow for DSP
-blocks. A unit's number is the ratio of all LUTs to all amounts. Prints the LUTs of each unit and the numbers
-of ``technology/fpga``; takes some minutes of one core.
+blocks. A unit's number is the ratio of all LUTs to all amounts. The three of constant matrices, which are
+never there alone, are those of 0 or more with the least sum of absolute relative errors. Prints the LUTs of
+each unit and the numbers of ``technology/fpga``; takes some minutes of one core.
 """
 
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
 
 from codesign.errors import CodesignError, ConfigError
 from codesign.export import distributed, verilog
@@ -31,8 +34,14 @@ ROUNDINGS: Final = ((8, 3), (12, 5), (16, 8))
 """Bits of an accumulator and of its activation."""
 POOLINGS: Final = (3, 6)
 WORDS: Final = (8, 32)
-CONSTANTS: Final = ((16, 4, 3, 4), (32, 2, 4, 6), (32, 4, 6, 6), (64, 2, 8, 8))
-"""Inputs, units, bits of a weight, bits of an input."""
+CONSTANTS: Final = (
+    *((16, 4, 3, 4, 0), (32, 2, 4, 6, 0), (32, 4, 6, 6, 0), (64, 2, 8, 8, 0)),
+    *((16, 4, 3, 4, 3), (32, 4, 4, 6, 4), (32, 4, 6, 6, 6), (64, 4, 8, 8, 5)),
+    *((9, 8, 4, 6, 4), (9, 8, 6, 8, 8), (16, 16, 4, 5, 3), (4, 16, 6, 6, 4)),
+)
+"""Inputs, units, bits of a weight, of an input, and of an output, 0 for one that is not rounded."""
+ADDED: Final = {"constant_lut": "constant_bits", "increment_lut": "increment_bits", "gate_lut": "gate_bits"}
+"""Numbers of constant matrices, and the amounts they are of."""
 SPREAD: Final = 1.4
 """Standard deviation of weights times the root of their fan-in, as trained encoders of ECON-T have it."""
 COUNT: Final = 4
@@ -41,14 +50,13 @@ SEED: Final = 20261122
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A design of one kind of unit: its Verilog, its top, and how many of the unit it holds."""
+    """A design: its Verilog, its top, and how many it holds of what each number is of."""
 
-    number: str
     name: str
     files: dict[str, str]
     top: str
     parameters: dict[str, int]
-    amount: float
+    amounts: dict[str, float]
 
 
 def units() -> Iterator[Unit]:
@@ -68,20 +76,21 @@ def units() -> Iterator[Unit]:
         given = {"COUNT": words, "WIDTH": 6, "ADDRESS_WIDTH": words.bit_length()}
         yield _module("decoder_lut", "codesign_words", given, words)
     rng = np.random.default_rng(SEED)
-    for inputs, outputs, weights, width in CONSTANTS:
-        yield _constant(inputs, outputs, weights, width, rng)
+    for shape in CONSTANTS:
+        yield _constant(*shape, rng)
 
 
 def _module(number: str, top: str, parameters: dict[str, int], amount: float) -> Unit:
     names = [top, "codesign_register", "codesign_copy"] if top == "codesign_words" else [top]
     files = {f"{name}.v": verilog.module_source(name) for name in names}
-    return Unit(number, f"{top} {' '.join(map(str, parameters.values()))}", files, top, parameters, amount)
+    return Unit(f"{top} {' '.join(map(str, parameters.values()))}", files, top, parameters, {number: amount})
 
 
-def _constant(inputs: int, units: int, bits: int, width: int, rng: np.random.Generator) -> Unit:
-    """A dense layer of constant weights as wide as trained ones; its amount is the model's prior for them."""
+def _constant(inputs: int, units: int, bits: int, width: int, rounded: int, rng: np.random.Generator) -> Unit:
+    """A dense layer of constant weights as wide as trained ones, with the amounts that the model counts."""
     fixed = FixedPoint(0, bits - 1)
-    layers = (Dense("d", units, weight=fixed, bias=fixed), ReLU("r"))
+    output = FixedPoint(1, rounded - 1, signed=False) if rounded else None
+    layers = (Dense("d", units, weight=fixed, bias=fixed), ReLU("r", output))
     network = Network((inputs,), layers, FixedPoint(1, width - 1, signed=False))
     weights = {
         "d.weight": fixed.quantise(rng.normal(0, SPREAD / np.sqrt(inputs), (inputs, units))),
@@ -90,9 +99,10 @@ def _constant(inputs: int, units: int, bits: int, width: int, rng: np.random.Gen
     device = Device("xc7", weights="constant", pipelined=False)
     network = network.with_weights(weights)
     (stage,) = distributed.logic(network, device).modules
-    amount = UnrolledModel().estimate(network, device).features["constant_bits"]
-    name = f"constants {inputs} {units} {bits} {width}"
-    return Unit("constant_lut", name, {"stage.v": stage}, "codesign_stage_1", {}, amount)
+    features = UnrolledModel(exported=True).estimate(network, device).features
+    amounts = {number: features[amount] for number, amount in ADDED.items()}
+    name = f"constants {inputs} {units} {bits} {width} {rounded}"
+    return Unit(name, {"stage.v": stage}, "codesign_stage_1", {}, amounts)
 
 
 def luts(unit: Unit, family: str, work: Path) -> float:
@@ -103,20 +113,42 @@ def luts(unit: Unit, family: str, work: Path) -> float:
     return found
 
 
+def each_costs(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """LUTs of one of each amount: a ratio of sums for one, else the least absolute relative errors.
+
+    Parameters
+    ----------
+    rows
+        LUTs of a design, then its amounts, ``(n, 1 + m)``.
+    """
+    measured, amounts = rows[:, 0], rows[:, 1:]
+    designs, kinds = amounts.shape
+    if kinds == 1:
+        return np.array([measured.sum() / amounts.sum()])
+    relative, off = amounts / measured[:, None], np.eye(designs)
+    solved = linprog(
+        np.concatenate([np.zeros(kinds), np.ones(designs)]),
+        A_ub=np.block([[relative, -off], [-relative, -off]]),
+        b_ub=np.repeat([1.0, -1.0], designs),
+    )
+    return np.asarray(solved.x[:kinds], np.float64)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the family that is named; print its numbers."""
     (family,) = sys.argv[1:] if arguments is None else arguments
     if family not in fpga.FAMILIES:
         raise ConfigError(f"no script for the family {family!r}; there are {', '.join(fpga.FAMILIES)}")
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[tuple[str, ...], list[tuple[float, ...]]] = {}
     for unit in units():
         with tempfile.TemporaryDirectory(prefix="codesign-units-") as work:
             measured = luts(unit, family, Path(work))
-        found.setdefault(unit.number, []).append((measured, unit.amount))
-        print(f"{unit.name}: {measured:g} LUTs, {measured / unit.amount:.3g} each", flush=True)  # noqa: T201
-    for number, pairs in found.items():
-        total, amount = np.sum(pairs, axis=0)
-        print(f"{number} = {total / amount:.3g}")  # noqa: T201
+        found.setdefault(tuple(unit.amounts), []).append((measured, *unit.amounts.values()))
+        each = ", ".join(f"{amount:g}" for amount in unit.amounts.values())
+        print(f"{unit.name}: {measured:g} LUTs of {each}", flush=True)  # noqa: T201
+    for numbers, rows in found.items():
+        for number, value in zip(numbers, each_costs(np.array(rows)), strict=True):
+            print(f"{number} = {value:.3g}")  # noqa: T201
     return 0
 
 

@@ -126,6 +126,8 @@ class _Design:
         amounts = {name: np.zeros(work.sums.shape) for name in AMOUNTS}
         amounts |= {
             "constant_bits": logic.amounts["adder_bits"],
+            "increment_bits": logic.amounts["increment_bits"],
+            "gate_bits": logic.amounts["gate_bits"],
             "pooling_bits": logic.amounts["maximum_bits"],
             "register_bits": logic.amounts["register_bits"],
             "voter_bits": logic.amounts["voter_bits"],
@@ -172,10 +174,12 @@ def _require_covered(work: Workload, device: Device) -> None:
 
 
 def _expected(work: Workload, serial: BoolArray, device: Device) -> dict[str, NDArray[Any]]:
-    """Constant layers beside folded ones: adders, whose unit has rounding and saturation in it."""
-    adder_bits = ConstantLogic.expected(work, device).amounts["adder_bits"]
+    """Constant layers beside folded ones: adders, and gates of rounding and saturation."""
+    amounts = ConstantLogic.expected(work, device).amounts
     return {
-        "constant_bits": np.where(serial, 0, adder_bits),
+        "constant_bits": np.where(serial, 0, amounts["adder_bits"]),
+        "increment_bits": np.where(serial, 0, amounts["increment_bits"]),
+        "gate_bits": np.where(serial, 0, amounts["gate_bits"]),
         "activation_bits": np.where(serial, _activations(work, serial)["activation_bits"], 0),
     }
 
@@ -194,7 +198,7 @@ def _multipliers(
     return {
         "dsp": np.where(blocks, count * tiles, 0),
         "multiplier_bits2": np.where(real & ~blocks, count * work.weight_bits * work.input_bits, 0),
-        "constant_bits": np.zeros(work.sums.shape),
+        **{name: np.zeros(work.sums.shape) for name in ("constant_bits", "increment_bits", "gate_bits")},
         "adder_bits": added + sums * work.accumulator_bits * serial,
     }
 
@@ -235,14 +239,15 @@ def _weight_brams(work: Workload) -> IntArray:
 LUTS: Final = {
     "multiplier_bits2": "product_lut",
     "constant_bits": "constant_lut",
+    "increment_bits": "increment_lut",
+    "gate_bits": "gate_lut",
     "adder_bits": "adder_lut",
     "activation_bits": "activation_lut",
     "pooling_bits": "pooling_lut",
     "voter_bits": "voter_lut",
     "words": "decoder_lut",
 }
-"""Amounts that take LUTs, and the unit of the family that each is an amount of. Rounding and saturation
-behind constant weights are in the unit of their adders, as it was measured with them."""
+"""Amounts that take LUTs, and the unit of the family that each is an amount of."""
 AMOUNTS: Final = (*LUTS, "dsp", "register_bits", "weight_brams")
 
 

@@ -425,7 +425,7 @@ def test_a_study_of_another_version_is_refused_but_can_be_read(tmp_path: Path, s
     ("goals", "message"),
     [
         (("error",), "at least two"),
-        (("error", "error"), "at least two different"),
+        (("error", "error"), "error stands there more often"),
         (("error", "beauty"), "no objective 'beauty'"),
     ],
 )
@@ -892,3 +892,45 @@ def test_a_score_of_no_finite_value_fails_its_design(
         assert evaluation.status == "failed"
         assert words in evaluation.reason
         assert "it gives a Summary of finite values for each of its metrics" in evaluation.reason
+
+
+def test_a_front_is_trained_to_the_end_when_asked(tmp_path: Path, climbing: Setup) -> None:
+    study = run(tmp_path, climbing, 8)
+    partly = [each for each in finished(tmp_path).front() if each.steps < 36]
+    assert partly, "there is something to finish"
+    again = Study.open(tmp_path)
+    try:
+        study = again.run(climbing, 8, finish=True)
+    finally:
+        again.close()
+    study = finished(tmp_path)
+    assert {each.steps for each in study.front()} == {36}
+    assert len(study.evaluations) == 8
+    assert {row["steps"] for row in study.front().rows()} == {36}
+    origins = {each.origin for each in study.history}
+    assert "finish: 36 steps" in origins
+    before = len(study.history)
+    run(tmp_path, climbing, 8)
+    assert len(finished(tmp_path).history) == before
+
+
+def test_only_a_study_in_rungs_is_finished(tmp_path: Path, setup: Setup) -> None:
+    Study.create(tmp_path / "study", setup).close()
+    study = Study.open(tmp_path / "study")
+    with study.store, pytest.raises(ConfigError, match="trains every design to the end at once"):
+        study.run(setup, 3, finish=True)
+
+
+def test_a_study_does_not_go_on_with_another_build(tmp_path: Path, setup: Setup) -> None:
+    """Its front would mix two networks of one design."""
+    run(tmp_path, setup, 2)
+    wider = SimpleNamespace(SPACE=tiny_space(setup), build=too_wide)
+    if hasattr(setup.definition, "BASELINE"):
+        wider.BASELINE = setup.definition.BASELINE
+    with pytest.raises(StoreError, match="made with another build"):
+        run(tmp_path, replace(setup, definition=wider), 4)
+    older = Study.open(tmp_path)
+    with older.store:
+        assert older.meta.pop("build")
+        older.run(setup, 3)
+    assert len(finished(tmp_path).evaluations) == 3

@@ -311,14 +311,14 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
 
 @contextmanager
 def _stoppable(folder: Path, verb: str = "resume", *arguments: str) -> Iterator[None]:
-    """Say how to go on when work on a study is stopped from the keyboard."""
+    """Say how to go on when work on a study is stopped from the keyboard; without a verb as it began."""
     try:
         yield
     except KeyboardInterrupt:
         if not (folder / "study.sqlite").exists():
             raise
-        go_on = _command(verb, folder, *arguments)
-        text = f"Stopped; nothing that was finished is lost. Go on with: {go_on}"
+        go_on = f"Go on with: {_command(verb, folder, *arguments)}" if verb else "The same command goes on."
+        text = f"Stopped; nothing that was finished is lost. {go_on}"
         click.echo(f"\n{text}", err=True)
         sys.exit(INTERRUPTED)
 
@@ -360,7 +360,8 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
         folder, trials = study.folder, str(len(study.evaluations) + 20)
         click.echo(f"Look again: {_command('front', folder)}")
         click.echo(f"One design: {_command('show', folder, 'DIGEST')}")
-        click.echo(f"Extend:     {_command('resume', folder, '--trials', trials)}")
+        if not study.exhausted:
+            click.echo(f"Extend:     {_command('resume', folder, '--trials', trials)}")
 
 
 def _dry_run(config: "StudyConfig", as_json: bool) -> None:
@@ -392,8 +393,13 @@ def _dry_run(config: "StudyConfig", as_json: bool) -> None:
 @click.option(
     "--trials", type=click.IntRange(min=1), help="Designs in all; more than before extends the study."
 )
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="Of a study in rungs: train the front to the end, until no design on it was trained in part.",
+)
 @_json_option
-def resume(folder: str, trials: int | None, as_json: bool) -> None:
+def resume(folder: str, trials: int | None, finish: bool, as_json: bool) -> None:
     """Go on with a stopped study, or extend a complete one."""
     from codesign.cli.view import View, waiting
     from codesign.config import go_on, stored_config
@@ -404,7 +410,7 @@ def resume(folder: str, trials: int | None, as_json: bool) -> None:
         setup = config.setup()
     with _stoppable(Path(folder)):
         with View(total, setup, quiet=as_json) as view:
-            study = go_on(folder, setup, total, view)
+            study = go_on(folder, setup, total, view, finish=finish)
         _close(study, config.export, setup.task, as_json)
 
 

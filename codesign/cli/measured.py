@@ -15,6 +15,7 @@ from codesign.cli.commands import (
     _device_options,
     _json_option,
     _print_json,
+    _stoppable,
     cli,
 )
 from codesign.errors import ConfigError
@@ -93,7 +94,10 @@ def synth(
             workers=options["workers"] or default_workers(),
             again=options["again"],
         )
-        with _progress(len(networks), f"{goal.label}", quiet=as_json) as shown:
+        with (
+            _stoppable(Path(folder), ""),
+            _progress(len(networks), f"{goal.label}", quiet=as_json) as shown,
+        ):
             found = list(shown(running))
     rows = sorted(found, key=lambda each: list(networks).index(each.digest))
     if as_json:
@@ -376,6 +380,6 @@ def _synthesised(study: "Study", run: str) -> "dict[str, SynthesisReport]":
         labels = ", ".join(sorted({each.run for each in known})) or "none"
         raise ConfigError(
             f"{study.folder} has no synthesis {run!r} that ended well; there are: {labels}; "
-            f"{_command('synth', study.folder, '--front', '--to', 'sky130hd')} makes one"
+            f"{_command('synth', study.folder, '--front', '--to', run.partition('-')[0])} makes one"
         )
     return reports

@@ -107,6 +107,11 @@ def _score(objectives: Sequence[Objective]) -> str:
     return next((goal.name for goal in objectives if goal.name not in COST_UNITS), objectives[0].name)
 
 
+def _measured(objectives: Sequence[Objective]) -> list[str]:
+    """The objectives that training tells; if there are none, the first of all."""
+    return [goal.name for goal in objectives if goal.name not in COST_UNITS] or [objectives[0].name]
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -195,8 +200,8 @@ class View:
         values = [f"{self._designs:>3}/{self._trials}", f"design {evaluation.number:<3}"]
         values += [evaluation.candidate.digest[:8], f"{evaluation.steps} steps"]
         if evaluation.ok:
-            score = _score(self._setup.objectives)
-            values.append(f"{score} {_number(evaluation.value(score))}")
+            scores = _measured(self._setup.objectives)
+            values += [f"{score} {_number(evaluation.value(score))}" for score in scores]
         else:
             values.append(f"{evaluation.status}: {evaluation.reason}")
         for name in self._costs:
@@ -221,16 +226,16 @@ class View:
         return Group(progress, _fitting(self._console, self._table))
 
     def _table(self, narrow: bool) -> Table:
-        score = _score(self._setup.objectives)
+        scores = _measured(self._setup.objectives)
         table = Table(box=None, header_style="bold", pad_edge=False)
         units = {**COST_UNITS, **self._setup.task.metrics}
-        for name in ("design", "digest", "steps", *_distinct(score, *self._costs), "state"):
+        for name in ("design", "digest", "steps", *_distinct(*scores, *self._costs), "state"):
             side: Literal["left", "right"] = "left" if name in ("digest", "state") else "right"
             table.add_column(_heading(name, units, narrow=narrow), justify=side)
         best = {evaluation.number for evaluation in self._front}
         for ended in self._ended[-SHOWN:]:
             state = "[red]on the front" if ended.number in best else str(ended.status)
-            values = {**ended.costs, **({score: ended.value(score)} if ended.ok else {})}
+            values = {**ended.costs, **({each: ended.value(each) for each in scores} if ended.ok else {})}
             table.add_row(*self._row(ended.number, ended.candidate, ended.steps, values), state)
         for place, (number, (candidate, costs)) in enumerate(sorted(self._running.items())):
             state = "queued"
@@ -243,7 +248,7 @@ class View:
     def _row(
         self, number: int, candidate: Candidate, steps: int, values: Mapping[str, float]
     ) -> tuple[str, ...]:
-        names = _distinct(_score(self._setup.objectives), *self._costs)
+        names = _distinct(*_measured(self._setup.objectives), *self._costs)
         cells = (_number(values.get(name)) for name in names)
         return (str(number), candidate.digest[:SHORT_DIGEST], f"{steps:,}", *cells)
 
@@ -276,6 +281,12 @@ def print_front(study: Study) -> None:
             "on the front.",
             markup=False,
         )
+    if partly := _in_part(study):
+        console.print(
+            f"Trained in part: {partly} of {counted(len(front), 'design')} on the front; "
+            f"`codesign resume {study.folder} --finish` trains the front to the end.",
+            markup=False,
+        )
     _print_constant(console, study)
     _print_without_network(console, study)
     console.print(f"{_priced(study)} {_trained(study)}", markup=False)
@@ -285,6 +296,12 @@ def print_front(study: Study) -> None:
             markup=False,
         )
         _print_unlike(console, study, baseline, front)
+
+
+def _in_part(study: Study) -> int:
+    """How many designs on the front stand on a rung below a full training."""
+    rungs = study.meta.get("rungs")
+    return sum(each.steps < rungs["steps"][-1] for each in study.front()) if rungs else 0
 
 
 def _print_unlike(
@@ -364,6 +381,7 @@ def _front_table(study: Study, narrow: bool) -> Table:
     front, baseline, units = study.front(), study.baseline, study.units
     goals = [goal.name for goal in front.objectives]
     names = _distinct(*(name for name in goals if name not in COST_UNITS), *goals, *_costs(study))
+    names = [*(["steps"] if _in_part(study) else []), *names]
     if narrow:
         names = [name for name in names if name in goals or name != "latency_ns"]
     compared = [name for name in names if name in COMPARED]
@@ -386,7 +404,8 @@ def _front_table(study: Study, narrow: bool) -> Table:
         )
     if baseline is not None and baseline.candidate.digest not in {row["digest"] for row in rows}:
         table.add_section()
-        values = {**baseline.costs, **{name: item.mean for name, item in baseline.metrics.items()}}
+        measured = {name: item.mean for name, item in baseline.metrics.items()}
+        values = {"steps": baseline.steps, **baseline.costs, **measured}
         number = "base" if narrow else "baseline"
         row = {"number": number, "digest": baseline.candidate.digest, **values}
         blank = ["" for _ in compared]
@@ -492,9 +511,8 @@ def print_status(study: Study, data: Mapping[str, Any]) -> None:
 
 
 def _status_table(study: Study, best: set[str], narrow: bool) -> Table:
-    score = _score(study.objectives)
-    goals = [goal.name for goal in study.objectives] if study.told else []
-    names = _distinct(score, *goals, *_costs(study)[:BRIEF])
+    goals = [goal.name for goal in study.objectives]
+    names = _distinct(*_measured(study.objectives), *goals, *_costs(study)[:BRIEF])
     units = {**study.units, "CPU": "s"}
     table = Table(title=f"{escape(str(study.folder))}: {_counts(study)}", title_justify="left")
     origins = [] if narrow else ["from"]

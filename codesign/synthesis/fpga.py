@@ -76,8 +76,8 @@ module codesign_chain #(
   );
 endmodule
 """
-"""A carry chain for each addition. ``alumacc`` would merge those that follow each other into compressor trees,
-which take two LUTs a full adder where a chain takes one."""
+"""A carry chain for each addition: ``alumacc`` would merge those that follow each other into compressor
+trees, which take two LUTs a full adder where a chain takes one."""
 _SCRIPT: Final = """\
 scratchpad -set abc9.verify false
 read_verilog -defer {sources}

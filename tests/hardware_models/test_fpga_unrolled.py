@@ -121,7 +121,10 @@ def test_known_constants_cost_the_adders_that_the_asic_model_counts() -> None:
     assert found.features["constant_bits"] == counted["adder_bits"] > 0
     assert found.resources.ff == counted["register_bits"]
     assert found.resources.lut == pytest.approx(
-        counted["adder_bits"] * family.constant_lut + counted["maximum_bits"] * family.pooling_lut
+        counted["adder_bits"] * family.constant_lut
+        + counted["increment_bits"] * family.increment_lut
+        + counted["gate_bits"] * family.gate_lut
+        + counted["maximum_bits"] * family.pooling_lut
     )
     nothing = chip.with_weights({name: np.zeros_like(each) for name, each in chip.weights.items()})
     assert MODEL.estimate(nothing, CONSTANT).resources.lut == 0

@@ -24,6 +24,8 @@ UNITS: Final[Mapping[str, str]] = MappingProxyType(
         "product_lut": "LUT/bit2",
         "adder_lut": "LUT/bit",
         "constant_lut": "LUT/bit",
+        "increment_lut": "LUT/bit",
+        "gate_lut": "LUT/bit",
         "activation_lut": "LUT/bit",
         "pooling_lut": "LUT/bit",
         "voter_lut": "LUT/bit",
@@ -53,8 +55,10 @@ class Family:
         Partial products and their share of the adder tree.
     adder_lut
         LUTs of a ripple-carry adder: LUT/bit.
-    constant_lut
-        LUTs per adder bit of products with constants: LUT/bit.
+    constant_lut, increment_lut
+        LUTs per full and per half adder of products with constants: LUT/bit.
+    gate_lut
+        LUTs per gate of rounding, saturation and ReLU behind these: LUT/bit.
     activation_lut
         LUTs of rounding, saturation and ReLU: LUT per bit of the accumulator.
     pooling_lut
@@ -79,6 +83,8 @@ class Family:
     product_lut: float
     adder_lut: float
     constant_lut: float
+    increment_lut: float
+    gate_lut: float
     activation_lut: float
     pooling_lut: float
     voter_lut: float
