@@ -57,17 +57,14 @@ def test_the_choice_is_the_plainest_that_is_good_enough() -> None:
     assert tried["linear"] < 0.5 * tried["factor"]
 
 
-def test_identity_is_a_factor_of_one() -> None:
+def test_what_is_exact_is_left_as_it_is() -> None:
     pairs = [(each, report(str(number), area_um2=each.resources.area_um2, latency_cycles=2))
              for number, (each, _) in enumerate(linear_pairs(20))]  # fmt: skip
     calibration = Calibration.fit(pairs)
     for name in ("area_um2", "latency_cycles"):
         correction = calibration.parts["weights"].corrections[name]
-        assert (correction.form, correction.coefficients, correction.spread) == (
-            "factor",
-            {"predicted": 1.0},
-            0,
-        )
+        assert correction.coefficients == {"predicted": 1.0}
+        assert correction.spread == 0
         assert (corrected(calibration, pairs, name) == arrays(pairs)[1][name]).all()
 
 
@@ -100,6 +97,94 @@ def test_a_constant_that_a_tool_adds_is_learnt_exactly() -> None:
     calibration = Calibration.fit(pairs)
     assert (corrected(calibration, pairs, "latency_cycles") == cycles + 3).all()
     assert corrected(calibration, pairs, "latency_ns") == pytest.approx(25.0 * (cycles + 3))
+
+
+def clocked(latencies: dict[str, tuple[int, int]], **costs: Any) -> list[Pair]:
+    """Designs with predicted and measured cycles, by name; everything else of the pairs as ``costs`` says."""
+    rng = np.random.default_rng(0)
+    return [
+        (
+            estimate(features, latency_cycles=predicted, latency_ns=25.0 * predicted),
+            report(name, latency_cycles=cycles, initiation_interval=1, **costs),
+        )
+        for (name, (predicted, cycles)), features in zip(
+            latencies.items(), drawn(len(latencies), rng), strict=True
+        )
+    ]
+
+
+def test_cycles_are_never_scaled() -> None:
+    """Of four designs two take 1 cycle more: a factor of 1.41 would make 2 of 1 cycle, and 14 of 10."""
+    pairs = clocked({"a": (1, 2), "b": (1, 1), "c": (1, 1), "d": (1, 2)})
+    calibration = Calibration.fit(pairs)
+    part = calibration.parts["weights"]
+    for name in ("latency_cycles", "latency_ns", "initiation_interval"):
+        assert (corrected(calibration, pairs, name) == arrays(pairs)[1][name]).all()
+    assert part.corrected == []
+    assert part.corrections["latency_cycles"].errors == {"median": 0.25, "p90": 0.5}
+    said = "whole cycles are never scaled; the estimate is off by 25.0% (median)"
+    assert part.uncorrected == {"latency_cycles": said, "initiation_interval": "exact in 4 designs"}
+    many = clocked({f"{number}": (number, 2 * number) for number in range(1, 31)})
+    assert Calibration.fit(many).parts["weights"].corrections["latency_cycles"].form != "factor"
+
+
+def test_intervals_of_what_is_left_as_it_is_are_of_the_estimates() -> None:
+    """Latency in ns has the one of the cycles, and energy that of power as the interval is certain."""
+    pairs = clocked({f"{number:02}": (2, 3 if number % 3 == 0 else 2) for number in range(20)})
+    calibration = Calibration.fit(pairs)
+    intervals = calibration.intervals(*arrays(pairs), "weights")
+    low, high = intervals["latency_cycles"]
+    np.testing.assert_allclose([low, high], np.broadcast_to([[4 / 3], [3.0]], (2, 20)))
+    np.testing.assert_allclose(intervals["latency_ns"], [25 * low, 25 * high])
+    low, high = intervals["initiation_interval"]
+    assert (low == 1).all()
+    assert (high == 1).all()
+
+
+def crossed(count: int) -> list[Pair]:
+    """Designs estimated 20 % too high or too low in turn, so that any factor errs more."""
+    paths = [4.8, 3.2, 4.9, 3.1]
+    return [
+        (each, replace(made, critical_path_ns=paths[number % 4]))
+        for number, (each, made) in enumerate(linear_pairs(count, seed=3))
+    ]
+
+
+def test_a_correction_that_errs_more_than_the_estimate_is_not_made() -> None:
+    pairs = crossed(4)
+    calibration = Calibration.fit(pairs)
+    part = calibration.parts["weights"]
+    left = part.corrections["critical_path_ns"]
+    assert (left.form, left.spread) == ("as it is", None)
+    assert left.errors["median"] == pytest.approx(
+        np.median(np.abs(4.0 / measured(pairs, "critical_path_ns") - 1))
+    )
+    assert (corrected(calibration, pairs, "critical_path_ns") == 4.0).all()
+    found = re.fullmatch(
+        r"in cross-validation the correction is off by (.+)% and the estimate as it is by (.+)% \(median\)",
+        part.uncorrected["critical_path_ns"],
+    )
+    assert found
+    assert float(found[1]) > float(found[2]) == pytest.approx(100 * left.errors["median"], abs=0.05)
+    assert not any("critical_path_ns (" in doubt for doubt in calibration.doubts)
+
+
+def test_power_is_left_as_it_is_where_the_sum_of_corrected_parts_errs_more() -> None:
+    """Errors of the two parts cancel; corrected one by one they no longer do."""
+    pairs = [
+        (
+            estimate({"adder_bits": 10.0 + number}, dynamic_mw=1.2, leakage_mw=0.8),
+            report(str(number), dynamic_mw=1 + shift, leakage_mw=1 - shift),
+        )
+        for number, shift in enumerate([0.0, 0.1, -0.1, 0.05, -0.07])
+    ]
+    calibration = Calibration.fit(pairs)
+    part = calibration.parts["weights"]
+    assert part.corrected == []
+    assert part.uncorrected["dynamic_mw"] == "power_mw, the sum, is"
+    assert part.uncorrected["power_mw"] == "exact in 5 designs"
+    new, old = calibration.apply(*arrays(pairs), "weights"), arrays(pairs)[1]
+    assert all((new[name] == values).all() for name, values in old.items())
 
 
 def test_a_coefficient_is_never_negative() -> None:
@@ -170,7 +255,10 @@ def test_too_few_pairs_have_no_interval(count: int, coverage: float, known: bool
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_few_pairs_give_a_factor(count: int) -> None:
-    pairs = linear_pairs(count)
+    pairs = [
+        (each, replace(made, resources=Resources(area_um2=2 * (made.resources.area_um2 or 0.0))))
+        for each, made in linear_pairs(count)
+    ]
     correction = Calibration.fit(pairs).parts["weights"].corrections["area_um2"]
     ratio = np.median(measured(pairs) / arrays(pairs)[1]["area_um2"])
     assert correction.form == "factor"
@@ -404,6 +492,20 @@ def test_a_file_holds_it_to_the_last_bit(tmp_path: Path) -> None:
     assert data["parts"]["weights"]["designs"] == [f"{number:04x}" for number in range(20)]
     assert [each.name for each in path.parent.iterdir()] == ["calibration.json"]
     assert pickle.loads(pickle.dumps(calibration)) == calibration
+
+
+def test_a_file_of_before_cycles_were_left_alone_says_what_it_said() -> None:
+    """A study that was made with it goes on with it: same digest, same costs."""
+    pairs = clocked({"a": (1, 2), "b": (10, 14)})
+    calibration = Calibration.fit(pairs)
+    data = calibration.to_dict()
+    data["parts"]["weights"]["corrections"]["latency_cycles"] |= {
+        "form": "factor",
+        "coefficients": {"predicted": 1.41},
+    }
+    loaded = Calibration.from_dict(json.loads(json.dumps(data)))
+    assert loaded.to_dict() == data
+    assert corrected(loaded, pairs, "latency_cycles").tolist() == [1, 14]
 
 
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from codesign.errors import ConfigError
 from codesign.hardware import MEASURED, Costs
 from codesign.hardware.estimate import COST_UNITS
 
-__all__ = ["Array", "Columns", "Correction", "Part", "Smooth", "columns_of", "whole"]
+__all__ = ["AS_IT_IS", "Array", "Columns", "Correction", "Part", "Smooth", "columns_of", "whole"]
 
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]
@@ -21,11 +21,11 @@ PREDICTED, CONSTANT = "predicted", "constant"
 """Columns beside the features: the model's own prediction, and one."""
 QUANTITIES: Final = tuple(name for name in MEASURED if name in COST_UNITS)
 WHOLE: Final = ("latency_cycles", "initiation_interval")
-"""Counts of cycles: corrected to whole numbers of 1 or more."""
+"""Counts of cycles: never scaled, and whole numbers of 1 or more."""
 PARTS_OF_POWER: Final = ("dynamic_mw", "leakage_mw")
-FACTOR, SUM = "factor", "sum of parts"
+AS_IT_IS, SHIFT, FACTOR, SUM = "as it is", "shift", "factor", "sum of parts"
 FORMS: Final = (FACTOR, "linear", "factor, smooth", "linear, smooth")
-"""From the plainest to the richest."""
+"""What is chosen from, from the plainest to the richest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,8 @@ class Correction:
     Parameters
     ----------
     form
-        One of ``FORMS``, or ``sum of parts``: dynamic and leakage power.
+        One of ``FORMS``; ``shift``: a whole number added to a count of cycles; ``sum of parts``: dynamic and
+        leakage power; or ``as it is``: none, for what the estimate says was closer than any correction.
     coefficients
         Column to coefficient of the base; columns that are not here have none.
     smooth
@@ -120,7 +121,7 @@ class Correction:
         Pairs it was fitted on; those with nothing predicted and nothing measured are not counted.
     errors
         By cross-validation of the whole procedure, the choice included: ``median`` and ``p90`` of the
-        absolute relative error. Empty for a single pair.
+        absolute relative error. Empty for a single pair. Of ``as it is``, of the estimates themselves.
     tried
         Form to its cross-validated mean absolute logarithm of predicted over measured.
     """
@@ -135,8 +136,9 @@ class Correction:
 
     def __post_init__(self) -> None:
         """Reject what no fit gives."""
-        if self.form not in (*FORMS, SUM):
-            raise ConfigError(f"a correction is one of {', '.join((*FORMS, SUM))}, got {self.form!r}")
+        known = (AS_IT_IS, SHIFT, *FORMS, SUM)
+        if self.form not in known:
+            raise ConfigError(f"a correction is one of {', '.join(known)}, got {self.form!r}")
         if (self.form == SUM) == bool(self.coefficients):
             raise ConfigError(f"a correction of form {self.form!r} has {len(self.coefficients)} coefficients")
         figures = (*self.coefficients.values(), *self.errors.values(), *self.tried.values())
@@ -171,7 +173,7 @@ class Part:
     ranges
         Feature, or ``predicted`` and a quantity, to the least and the greatest value of those designs.
     corrections
-        Quantity to correction.
+        Quantity to correction; to ``as it is`` where that has errors and an interval, and no more.
     uncorrected
         Quantity that was measured and is left as predicted, to the reason.
     """
@@ -180,6 +182,11 @@ class Part:
     ranges: Mapping[str, tuple[float, float]]
     corrections: Mapping[str, Correction]
     uncorrected: Mapping[str, str]
+
+    @property
+    def corrected(self) -> list[str]:
+        """Quantities that are not left as predicted."""
+        return [name for name, each in self.corrections.items() if each.form != AS_IT_IS]
 
     @property
     def features(self) -> set[str]:

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.calibration.correction import (
+    AS_IT_IS,
     CONSTANT,
     FACTOR,
     FORMS,
     PARTS_OF_POWER,
     PREDICTED,
     QUANTITIES,
+    SHIFT,
     SUM,
+    WHOLE,
     Array,
     Columns,
     Correction,
@@ -25,7 +28,7 @@ from codesign.calibration.correction import (
     whole,
 )
 from codesign.comparison import Pair
-from codesign.errors import ConfigError
+from codesign.errors import ConfigError, counted
 from codesign.hardware import SynthesisReport
 from codesign.hardware.estimate import SWITCHED
 
@@ -85,29 +88,41 @@ def fit_part(pairs: Sequence[Pair], coverage: float, seed: int) -> Part:
         return _part(pairs, coverage, seed)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """Correction of a quantity, what it predicts for each pair when fitted without it, and why there is none.
+
+    ``unseen`` is ``(n,)``; ``reason`` is empty unless the estimate is left as it is.
+    """
+
+    correction: Correction
+    unseen: Array
+    reason: str = ""
+
+
 def _part(pairs: Sequence[Pair], coverage: float, seed: int) -> Part:
     features = _features(pairs)
-    corrections: dict[str, Correction] = {}
+    fits: dict[str, _Fit] = {}
     uncorrected: dict[str, str] = {}
-    unseen: dict[str, Array] = {}
     values = {name: _values(pairs, name) for name in QUANTITIES}
     values = {name: both for name, both in values.items() if np.isfinite(both).all(axis=0).any()}
     if not values:
         raise ConfigError("nothing to fit: no report states what its estimate predicts")
     for name in sorted(values, key=lambda name: name == "power_mw"):
-        if name == "power_mw" and set(PARTS_OF_POWER) <= set(corrections) and _as_often(values):
-            unseen[name] = unseen["dynamic_mw"] + unseen["leakage_mw"]
-            corrections[name] = _scored(Correction(SUM), values[name][1], unseen[name], features, coverage)
+        if name == "power_mw" and set(PARTS_OF_POWER) <= set(fits) and _as_often(values):
+            fits |= _summed(fits, values, features, coverage)
             continue
         try:
-            made_of = _made_of(name, features)
-            corrections[name], unseen[name] = _fitted(name, made_of, values[name], coverage, seed)
+            fits[name] = _fitted(name, _made_of(name, features), values[name], coverage, seed)
         except _NoRatioError as error:
             uncorrected[name] = str(error)
-    if "power_mw" in corrections and corrections["power_mw"].form != SUM:
-        for name in set(PARTS_OF_POWER) & set(corrections):
-            del corrections[name]
-            uncorrected[name] = "goes in proportion to power_mw"
+            continue
+        if name == "power_mw":
+            led = set(PARTS_OF_POWER) & set(fits)
+            fits = {each: fit for each, fit in fits.items() if each not in led}
+            uncorrected |= dict.fromkeys(led, "goes in proportion to power_mw")
+    corrections = {name: fit.correction for name, fit in fits.items()}
+    uncorrected |= {name: fit.reason for name, fit in fits.items() if fit.reason}
     ranges = {**features, **{f"{PREDICTED} {name}": values[name][0] for name in corrections}}
     return Part(
         designs=tuple(report.design for _, report in pairs),
@@ -156,10 +171,64 @@ class _NoRatioError(Exception):
     """Pairs from which no factor follows."""
 
 
-def _fitted(
-    name: str, features: Columns, values: Array, coverage: float, seed: int
-) -> tuple[Correction, Array]:
-    """Correction of one quantity, and what it predicts for each pair when fitted without it, ``(n,)``."""
+def _summed(
+    fits: Mapping[str, _Fit], values: Mapping[str, Array], features: Columns, coverage: float
+) -> dict[str, _Fit]:
+    """Power as the sum of its corrected parts; all three as they are where that sum is the worse one."""
+    unseen = np.add(*(fits[part].unseen for part in PARTS_OF_POWER))
+    summed = _Fit(_scored(Correction(SUM), values["power_mw"][1], unseen, features, coverage), unseen)
+    plain = _as_it_is(values["power_mw"], features, coverage)
+    if all(fits[part].correction.form == AS_IT_IS for part in PARTS_OF_POWER):
+        return {"power_mw": replace(plain, reason="its parts are")}
+    if not _worse(summed, plain, values["power_mw"][1]):
+        return {"power_mw": summed}
+    parts = {
+        part: replace(_as_it_is(values[part], features, coverage), reason="power_mw, the sum, is")
+        for part in PARTS_OF_POWER
+    }
+    return {"power_mw": replace(plain, reason=_why("power_mw", summed.correction, plain.correction)), **parts}
+
+
+def _as_it_is(values: Array, features: Columns, coverage: float) -> _Fit:
+    """No correction: errors and spread are those of the estimates, which no pair was needed for."""
+    predicted, measured = values
+    plain = Correction(AS_IT_IS, {PREDICTED: 1.0})
+    return _Fit(_scored(plain, measured, predicted, features, coverage), predicted)
+
+
+def _worse(fit: _Fit, other: _Fit, measured: Array) -> bool:
+    """Whether a fit is further off than another on designs it has not seen.
+
+    In the median of the relative errors and in the mean of their logarithms, by which forms are chosen: no
+    better in either, and worse in one.
+    """
+    tested = np.isfinite(measured) & np.isfinite(fit.unseen) & np.isfinite(other.unseen) & (measured > 0)
+    if not tested.any():
+        return False
+    more = np.subtract(*(_errors(each.unseen[tested], measured[tested]) for each in (fit, other)))
+    return bool((more > -NOTHING_TO_GAIN).all() and (more > NOTHING_TO_GAIN).any())
+
+
+def _errors(predicted: Array, measured: Array) -> Array:
+    """Median of the absolute relative errors, and mean of the absolute logarithms."""
+    return np.array([np.median(np.abs(predicted / measured - 1)), _distance(predicted, measured).mean()])
+
+
+def _why(name: str, correction: Correction, plain: Correction) -> str:
+    """Why an estimate is left as it is, in words."""
+    off, before = (each.errors.get("median", 0.0) for each in (correction, plain))
+    if not any(plain.errors.values()):
+        return f"exact in {counted(plain.pairs, 'design')}"
+    if name in WHOLE:
+        return f"whole cycles are never scaled; the estimate is off by {before:.1%} (median)"
+    return (
+        f"in cross-validation the correction is off by {off:.1%} and the estimate as it is by {before:.1%} "
+        "(median)"
+    )
+
+
+def _fitted(name: str, features: Columns, values: Array, coverage: float, seed: int) -> _Fit:
+    """Correction of one quantity, or none where that is closer to designs that were not seen."""
     known = np.isfinite(values).all(axis=0)
     nothing = known & (values == 0).all(axis=0)
     used = known & ~nothing
@@ -176,7 +245,12 @@ def _fitted(
     unseen = np.full(values.shape[1], np.nan)
     unseen[nothing] = 0.0
     unseen[used] = _unseen(name, rows, seed)
-    return _scored(_chosen(name, rows, seed), values[1], unseen, features, coverage), unseen
+    fit = _Fit(_scored(_chosen(name, rows, seed), values[1], unseen, features, coverage), unseen)
+    plain = _as_it_is(values, features, coverage)
+    idle = name in WHOLE and not _worse(plain, fit, values[1])
+    if idle or _worse(fit, plain, values[1]):
+        return replace(plain, reason=_why(name, fit.correction, plain.correction))
+    return fit
 
 
 def _unseen(name: str, rows: _Rows, seed: int) -> Array:
@@ -222,6 +296,8 @@ def _distance(predicted: Array, measured: Array) -> Array:
 
 def _chosen(name: str, rows: _Rows, seed: int) -> Correction:
     """The plainest form that none richer beats by more than one standard error, fitted to all rows."""
+    if name in WHOLE:
+        return _shift(rows)
     if rows.distinct < ENOUGH_TO_CHOOSE:
         return _required(_form(FACTOR, rows))
     distances = {form: _cross_validated(form, name, rows, seed) for form in FORMS}
@@ -261,6 +337,12 @@ def _form(form: str, rows: _Rows) -> Correction | None:
         return plain
     function = _smooth(rows.columns, np.log(rows.measured / plain(rows.columns)))
     return None if function is None else Correction(form, coefficients, function)
+
+
+def _shift(rows: _Rows) -> Correction:
+    """Median of the cycles that were measured beyond those predicted, rounded, of 0 or more."""
+    more = np.median(rows.measured - rows.columns[PREDICTED])
+    return Correction(SHIFT, {PREDICTED: 1.0, CONSTANT: max(float(np.rint(more)), 0.0)})
 
 
 def _factor(columns: Columns, measured: Array) -> dict[str, float]:

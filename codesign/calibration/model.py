@@ -139,7 +139,7 @@ class CalibratedModel:
         target = self.calibration.common.target
         said = (
             f"Corrected by {counted(len(part.designs), 'design')} ({self.calibration.common.stage}, "
-            f"{target.tool} {target.version}): {', '.join(part.corrections) or 'nothing'}."
+            f"{target.tool} {target.version}): {', '.join(part.corrected) or 'nothing'}."
         )
         left = "; ".join(f"{name}: {reason}" for name, reason in part.uncorrected.items())
         return f"{said} Measured but not corrected: {left}." if left else said

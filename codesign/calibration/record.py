@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.calibration.correction import (
+    AS_IT_IS,
     PARTS_OF_POWER,
     PREDICTED,
     SUM,
@@ -82,7 +83,9 @@ class Calibration:
     ) -> Self:
         """Fit a correction of every quantity that estimates predict and reports state.
 
-        Of fewer than 8 designs, only a factor. Intervals are conformal: a quantile, with the correction for
+        Of fewer than 8 designs, only a factor; of cycles, only a whole number more. A quantity whose
+        estimates are closer to unseen designs as they are has no correction, and the intervals of those
+        estimates. Intervals are conformal: a quantile, with the correction for
         finite samples, of the errors that the whole procedure makes on designs it has not seen
         (cross-validation; R. Foygel Barber et al., Predictive inference with the jackknife+, Ann. Statist.
         49(1), 2021, section 1; here one prediction and a symmetric quantile). None where even the largest
@@ -246,13 +249,13 @@ class Calibration:
             f"{name} ({basis}) by {one.errors['median']:.0%}"
             for basis, part in self.parts.items()
             for name, one in part.corrections.items()
-            if one.errors.get("median", 0.0) > POOR
+            if one.form != AS_IT_IS and one.errors.get("median", 0.0) > POOR
         ]
         said = []
         if poor:
             said.append(
-                f"fitted on {designs}, the correction is off in cross-validation: {', '.join(poor)}; where "
-                "that is worse than without it (codesign compare), more designs are needed"
+                f"fitted on {designs}, the correction is off in cross-validation: {', '.join(poor)}; without "
+                "it the estimate is no better, so more designs are needed"
             )
         if untested:
             said.append(

@@ -189,8 +189,12 @@ def print_calibration(calibration: "Calibration", ignored: Sequence[str]) -> Non
             table.add_row(name, basis, rule, str(each.pairs), *said, spread)
     screen.print(table)
     screen.print("Errors are relative, in cross-validation: of designs that the fit had not seen.")
+    left: dict[tuple[str, str], list[str]] = {}
     for basis, part in calibration.parts.items():
         for name, reason in part.uncorrected.items():
-            screen.print(f"{name} ({basis}) is left as predicted: {reason}", markup=False, soft_wrap=True)
+            left.setdefault((name, reason), []).append(basis)
+    for (name, reason), bases in left.items():
+        line = f"{name} ({', '.join(bases)}) is left as predicted: {reason}"
+        screen.print(line, markup=False, soft_wrap=True)
     for reason in ignored:
         screen.print(f"not read: {reason}", markup=False, soft_wrap=True)
