@@ -113,7 +113,7 @@ def synthesise_designs(
         )
     library = None if goal.family else find_library(goal.to)
     name = goal.family or (library.name if library else goal.to)
-    goal = replace(goal, device=replace(goal.device, technology=name))
+    goal = replace(goal, device=replace(goal.device, technology=name, part=None))
     require_tools(library=library is not None, power=goal.power, place=goal.place)
     known = {each.digest: each for each in store.syntheses() if each.run == goal.label}
     done = {digest: each for digest, each in known.items() if _answers(each, goal, again=again)}

@@ -201,14 +201,14 @@ class _Chain:
             return None, ""
         try:
             provenance = json.loads((place / PROVENANCE).read_text(encoding="utf-8"))
-            found, device = provenance["chip"], Device(**provenance["device"])
+            found, held = provenance["chip"], {**Device().stated(), **provenance["device"]}
         except (OSError, ValueError, KeyError, TypeError):
             return None, f"made afresh: {place} is no export"
         if found != self.network.chip.digest:
             return None, f"made afresh: {place} holds another network or folding"
-        if device != self.device:
-            given, held = asdict(self.device), asdict(device)
-            differ = ", ".join(f"{name}={value}" for name, value in held.items() if value != given[name])
+        given = self.device.stated()
+        if held != given:
+            differ = ", ".join(f"{name}={value}" for name, value in held.items() if value != given.get(name))
             return None, f"made afresh: the export at {place} is for {differ}"
         return place, ""
 

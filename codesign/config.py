@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_cal
 from codesign import catalogue
 from codesign.errors import ConfigError, StoreError, counted
 from codesign.hardware import Device, HardwareModel
-from codesign.hardware.device import PART, Redundancy, WeightStorage
+from codesign.hardware.device import Redundancy, WeightStorage
+from codesign.hardware.parts import PART
 from codesign.objectives import Objective
 from codesign.optimisers import load_optimiser
 from codesign.optimisers.asha import Rungs
@@ -45,7 +46,7 @@ class DeviceConfig(_Strict):
     model: str = "asic"
     technology: str = "asic-65nm"
     clock_mhz: float = Field(default=40.0, gt=0)
-    part: str = Field(default=Device().part, pattern=PART.replace("\\Z", "$"))
+    part: str | None = Field(default=None, pattern=PART.replace("\\Z", "$"))
     weights: WeightStorage = "reloadable"
     redundancy: Redundancy = "none"
     pipelined: bool = True

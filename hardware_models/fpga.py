@@ -124,7 +124,7 @@ def estimate(
         latency_cycles=int(total["latency_cycles"]),
         latency_ns=total["latency_ns"],
         initiation_interval=int(total["initiation_interval"]),
-        target=replace(Target.of(network, device, part=device.part), folding=folding),
+        target=replace(Target.of(network, device, part=device.fpga_part), folding=folding),
         model=model,
         basis=basis,
         features={name: values.item() for name, values in features.items()},

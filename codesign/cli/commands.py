@@ -145,7 +145,7 @@ _DEVICE_OPTIONS = (
     click.option(
         "--technology", help="Table of the hardware model, such as asic-65nm or sky130hd, or a file.toml."
     ),
-    click.option("--part", help="FPGA part, such as xczu7ev-ffvc1156-2-e."),
+    click.option("--part", help="FPGA part, of the family of the technology, such as xczu7ev-ffvc1156-2-e."),
     click.option("--clock-mhz", type=float, help="Clock in MHz."),
     click.option("--weights", type=click.Choice(["reloadable", "constant"]), help="How weights are stored."),
     click.option("--redundancy", type=click.Choice(["none", "weights", "all"]), help="What is triplicated."),

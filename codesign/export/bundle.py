@@ -17,7 +17,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -209,14 +209,14 @@ def other_options(
     place = Path(folder)
     try:
         earlier = json.loads((place / PROVENANCE).read_text(encoding="utf-8"))
-        there = {**asdict(Device(**earlier["device"])), **earlier.get("options", {})}
+        there = {**Device().stated(), **earlier["device"], **earlier.get("options", {})}
         of, held, files = earlier["target"], earlier["network"], list(earlier["files"])
         codes_there = np.load(place / "vectors" / "inputs.npy")
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if of != target:
         return None
-    now = {**asdict(device), **(options or {})}
+    now = {**device.stated(), **(options or {})}
     codes = _input_codes(network, np.asarray(inputs, np.float64))
     missing = [name for name in files if not (place / name).exists()]
     return [
@@ -320,7 +320,7 @@ def _provenance(made: Bundle, origin: Mapping[str, Any] | None) -> dict[str, Any
         "origin": dict(origin or {}),
         "network": made.network.digest,
         "chip": made.network.chip.digest,
-        "device": asdict(made.device),
+        "device": made.device.stated(),
         "options": made.options,
         "made_for": Target.of(made.network, made.device).to_dict(),
         "versions": made.versions,

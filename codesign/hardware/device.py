@@ -1,8 +1,9 @@
 """The target contract: what a design is made for, as a choice (`Device`) and as a statement (`Target`)."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self, get_args
@@ -11,16 +12,17 @@ import numpy as np
 
 from codesign.errors import ConfigError, TargetError
 from codesign.fixedpoint import FixedPoint
+from codesign.hardware.parts import PART, default_part, fits, require_family, technology_of
 from codesign.network import Conv, ConvTranspose, Dense, Network
 
-__all__ = ["PART", "Device", "Redundancy", "Target", "WeightStorage"]
+__all__ = ["Device", "Redundancy", "Target", "WeightStorage"]
 
 WeightStorage = Literal["reloadable", "constant"]
 Redundancy = Literal["none", "weights", "all"]
-PART: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z"
-"""Names of parts: they stand in paths and scripts of vendor tools."""
 MAKER: Final = ("tool", "version")
 """Fields that say who states a cost; an estimate has none of them."""
+OPTIONS: Final = ("technology", "part", "clock_mhz", "weights", "redundancy", "pipelined")
+"""Fields of a target that are choices of a device, each an option of the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Device:
     clock_mhz
         Clock, in MHz. The default is the bunch-crossing rate of the LHC, one inference each 25 ns.
     part
-        FPGA part that exported projects name.
+        FPGA part that exported projects name, of the technology's family; None: one that stands for it, which
+        ``fpga_part`` says.
     weights
         ``reloadable`` (in registers, multiplied by real multipliers) or ``constant`` (part of the logic).
     redundancy
@@ -46,26 +49,38 @@ class Device:
 
     technology: str = "asic-65nm"
     clock_mhz: float = 40.0
-    part: str = "xczu7ev-ffvc1156-2-e"
+    part: str | None = None
     weights: WeightStorage = "reloadable"
     redundancy: Redundancy = "none"
     pipelined: bool = True
 
     def __post_init__(self) -> None:
-        """Reject a clock that does not tick, and words that mean nothing."""
+        """Reject a clock that does not tick, words that mean nothing, and a part of another family."""
         if not (np.isfinite(self.clock_mhz) and self.clock_mhz > 0):
             raise ConfigError(f"clock_mhz must be above 0, got {self.clock_mhz}")
         for name, allowed in (("weights", get_args(WeightStorage)), ("redundancy", get_args(Redundancy))):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if not re.match(PART, self.part):
-            raise ConfigError(f"part is a name such as xczu7ev-ffvc1156-2-e, got {self.part!r}")
+        if self.part is not None:
+            if not re.match(PART, self.part):
+                example = default_part(self.technology_name)
+                raise ConfigError(f"part is a name such as {example}, got {self.part!r}")
+            require_family(self.part, self.technology_name)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: technology, clock, and what else is not the default."""
         plain, default = asdict(self), asdict(Device())
         always = ("technology", "clock_mhz")
         return {name: value for name, value in plain.items() if name in always or value != default[name]}
+
+    def stated(self) -> dict[str, Any]:
+        """Plain data of every choice, with the part that stands for the technology where none is given."""
+        return {**asdict(self), "part": self.fpga_part}
+
+    @property
+    def fpga_part(self) -> str:
+        """The part; where none is given, one that stands for the technology."""
+        return self.part or default_part(self.technology_name)
 
     @property
     def technology_name(self) -> str:
@@ -180,15 +195,32 @@ class Target:
                 f"{name}: {_plain(ours)!r} predicted, {_plain(theirs)!r} reported"
                 for name, (ours, theirs) in differing.items()
             )
-            asked = [
-                f"--{name.replace('_', '-')} {theirs}"
-                for name, (_, theirs) in differing.items()
-                if name in ("technology", "part", "clock_mhz", "weights", "redundancy")
-            ]
-            told = f" ({' '.join(asked)})" if asked else ""
+            asked = self._asked(other, differing)
+            told = f" ({shlex.join(asked)})" if asked else ""
             raise TargetError(
                 f"{what} are of different targets: {said}; compare an estimate of that target{told}"
             )
+
+    def _asked(self, other: "Target", differing: Iterable[str]) -> list[str]:
+        """Options for an estimate of another target; a part of another family goes with its technology."""
+        if "part" not in differing or other.part is None or fits(other.part, self.technology):
+            return other.options(differing)
+        owner = other.technology or technology_of(other.part)
+        return replace(other, technology=owner).options({"technology", *differing}) if owner else []
+
+    def options(self, names: Iterable[str] = OPTIONS) -> list[str]:
+        """Words of a command line that choose a device for it: those fields of ``names`` that are stated."""
+        words: list[str] = []
+        for name in OPTIONS:
+            value = getattr(self, name)
+            if name not in set(names) or value is None:
+                continue
+            if name == "pipelined":
+                words.append("--pipelined" if value else "--combinational")
+            else:
+                spelt = f"{value:g}" if isinstance(value, float) else str(value)
+                words += [f"--{name.replace('_', '-')}", spelt]
+        return words
 
     def missed(self, path_ns: float | None) -> str:
         """That a critical path is longer than a clock period, in words; empty where it is not."""

@@ -233,7 +233,7 @@ def test_pricing_no_networks_gives_no_prices() -> None:
 
 def test_an_estimate_says_what_it_covers_and_for_what() -> None:
     found = MODEL.estimate(SMALL, CHIP)
-    assert (found.model, found.basis, found.target.part) == ("fpga-streaming", "widths", CHIP.part)
+    assert (found.model, found.basis, found.target.part) == ("fpga-streaming", "widths", CHIP.fpga_part)
     assert (found.target.technology, found.critical_path_ns) == ("xcup", None)
     assert "Not: layout" in found.covers
     assert json.loads(json.dumps(found.to_dict())) == found.to_dict()

@@ -283,7 +283,11 @@ def test_the_whole_is_the_sum_of_its_layers() -> None:
 
 def test_an_estimate_says_what_it_covers_and_for_what() -> None:
     found = MODEL.estimate(image(), CHIP)
-    assert (found.model, found.target.technology, found.target.part) == ("fpga-unrolled", "xc7", CHIP.part)
+    assert (found.model, found.target.technology, found.target.part) == (
+        "fpga-unrolled",
+        "xc7",
+        CHIP.fpga_part,
+    )
     assert "Not: layout" in found.covers
     assert json.loads(json.dumps(found.to_dict())) == found.to_dict()
 

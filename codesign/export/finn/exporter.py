@@ -212,7 +212,7 @@ def _configuration(device: Device) -> dict[str, str]:
     build = f"""# Read by FINN: finn build build.yaml {CORE}
 output_dir: out
 synth_clk_period_ns: {device.period_ns!r}
-fpga_part: {device.part}
+fpga_part: {device.fpga_part}
 folding_config_file: fold.json
 specialize_layers_config_file: specialize.json
 standalone_thresholds: true
@@ -289,7 +289,7 @@ def read_estimates(
     return SynthesisReport(
         design=chip.digest,
         target=Target(
-            part=device.part,
+            part=device.fpga_part,
             clock_mhz=device.clock_mhz,
             folding=stated.folding,
             input_format=stated.input_format,

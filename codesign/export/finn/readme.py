@@ -37,7 +37,7 @@ def readme(made: Bundle, chip: Network, report: SynthesisReport, run: Run) -> st
     interval = "-" if run.initiation_interval is None else f"{run.initiation_interval:g}"
     frames = made.measured["frames"]
     words = min(STREAM_VECTORS, frames) * chain.sink.words
-    return f"""# FINN: {made.device.part} at {made.device.clock_mhz:g} MHz
+    return f"""# FINN: {made.device.fpga_part} at {made.device.clock_mhz:g} MHz
 
 A folded dataflow graph, every node RTL. FINN+ {report.target.version} made it; after each of its steps
 the graph gave the network's integers, and so did the stitched Verilog for {frames:,} frames in Verilator

@@ -36,10 +36,10 @@ def check(network: Network, device: Device) -> None:
     fixed_edges(network, "finn")
     require_no_redundancy(device, "finn")
     check_exact(network, "finn")
-    if not device.part.startswith(_PARTS):
+    if not device.fpga_part.startswith(_PARTS):
         raise ConfigError(
-            f"finn: part {device.part!r} is no UltraScale or UltraScale+ ({', '.join(_PARTS)}...), whose "
-            "DSP48E2 FINN's RTL needs; choose such a part"
+            f"finn: part {device.fpga_part!r} is no UltraScale or UltraScale+ ({', '.join(_PARTS)}...), "
+            "whose DSP48E2 FINN's RTL needs; choose such a part, of a family of FPGAs with technology xcup"
         )
     chip = folded(network.chip)
     pending: Layer | None = None

@@ -127,7 +127,7 @@ def _about_part(name: str, device: Device) -> str:
             "`setup_asic_libs` in `build_prj.tcl`."
         )
     part = options(name, device)["part"]
-    if part == device.part:
+    if part == device.fpga_part:
         return f"Part {part}."
     place = "`DEVICE` in `Makefile`" if name == "quartus" else "`-DFPGA_DEVICE=` of cmake"
-    return f"Part {part}, as {device.part} is not Intel's; another by {place}."
+    return f"Part {part}, as {device.fpga_part} is not Intel's; another by {place}."

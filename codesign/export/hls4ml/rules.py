@@ -166,10 +166,10 @@ def is_asic(name: str, device: Device) -> bool:
 
 
 def _require_part(name: str, device: Device) -> None:
-    if BACKENDS[name].part is None and not is_asic(name, device) and not _is_amd(device.part):
+    if BACKENDS[name].part is None and not is_asic(name, device) and not _is_amd(device.fpga_part):
         raise UnsupportedLayerError(
-            f"hls4ml for {name}: part {device.part!r} is not one of AMD; "
-            "name one such as xczu7ev-ffvc1156-2-e"
+            f"hls4ml for {name}: part {device.fpga_part!r} is not one of AMD; "
+            "name one such as xczu7ev-ffvc1156-2-e, of a family of FPGAs with its technology (xcup, xc7)"
         )
 
 
@@ -239,5 +239,5 @@ def options(name: str, device: Device) -> dict[str, Any]:
     if is_asic(name, device):
         return {"clock_period": clock, "tech": "asic"}
     default = BACKENDS[name].part
-    part = default if default is not None and _is_amd(device.part) else device.part
+    part = default if default is not None and _is_amd(device.fpga_part) else device.fpga_part
     return {"clock_period": clock, "part": part}
