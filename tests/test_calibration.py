@@ -122,7 +122,7 @@ def test_cycles_are_never_scaled() -> None:
         assert (corrected(calibration, pairs, name) == arrays(pairs)[1][name]).all()
     assert part.corrected == []
     assert part.corrections["latency_cycles"].errors == {"median": 0.25, "p90": 0.5}
-    said = "whole cycles are never scaled; the estimate is off by 25.0% (median)"
+    said = "cycles are never scaled; the estimate is off by 25.0% (median), 50.0% (90 %)"
     assert part.uncorrected == {"latency_cycles": said, "initiation_interval": "exact in 4 designs"}
     many = clocked({f"{number}": (number, 2 * number) for number in range(1, 31)})
     assert Calibration.fit(many).parts["weights"].corrections["latency_cycles"].form != "factor"
@@ -737,6 +737,22 @@ def test_another_part_library_or_model_is_refused(calibrated: CalibratedModel) -
         CalibratedModel(Counting(), Calibration.fit(placed)).price(Workload.of(NETWORKS), DEVICE)
     with pytest.raises(ConfigError, match="fitted with the model 'invented', not 'other'"):
         CalibratedModel(Counting(name="other"), calibrated.calibration)
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ({"clock_mhz": 80.0, "weights": "reloadable"}, "(--clock-mhz 40 --weights constant)"),
+        ({"technology": "asic-65nm"}, "(--technology invented)"),
+        ({"pipelined": False}, "(--pipelined)"),
+    ],
+)
+def test_a_refusal_names_the_options_that_it_is_for(
+    calibrated: CalibratedModel, change: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(TargetError) as raised:
+        calibrated.price(Workload.of(NETWORKS), replace(DEVICE, **change))
+    assert str(raised.value).endswith(f"; fit one to reports of that, or choose what it is for {advice}")
 
 
 def test_a_model_without_the_features_is_refused(calibrated: CalibratedModel) -> None:

@@ -217,10 +217,11 @@ def _errors(predicted: Array, measured: Array) -> Array:
 def _why(name: str, correction: Correction, plain: Correction) -> str:
     """Why an estimate is left as it is, in words."""
     off, before = (each.errors.get("median", 0.0) for each in (correction, plain))
+    most = plain.errors.get("p90", 0.0)
     if not any(plain.errors.values()):
         return f"exact in {counted(plain.pairs, 'design')}"
     if name in WHOLE:
-        return f"whole cycles are never scaled; the estimate is off by {before:.1%} (median)"
+        return f"cycles are never scaled; the estimate is off by {before:.1%} (median), {most:.1%} (90 %)"
     return (
         f"in cross-validation the correction is off by {off:.1%} and the estimate as it is by {before:.1%} "
         "(median)"

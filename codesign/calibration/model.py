@@ -99,7 +99,7 @@ class CalibratedModel:
         target = self.calibration.common.target
         asked = Target(
             technology=device.technology_name,
-            part=None if target.part is None else device.part,
+            part=None if target.part is None else device.fpga_part,
             clock_mhz=device.clock_mhz,
             weights=device.weights,
             redundancy=device.redundancy,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -234,8 +235,10 @@ class Calibration:
         differing = self.common.target.differences(target)
         if differing:
             said = "; ".join(f"{name} {ours!r}, not {theirs!r}" for name, (ours, theirs) in differing.items())
+            asked = shlex.join(self.common.target.options(differing))
             raise TargetError(
-                f"the calibration is not for {what}: it was fitted for {said}; fit one to reports of that"
+                f"the calibration is not for {what}: it was fitted for {said}; fit one to reports of "
+                f"{f'that, or choose what it is for ({asked})' if asked else 'that'}"
             )
 
     @property

@@ -1,5 +1,6 @@
 """The commands about measured cost: synthesise designs, compare estimates with reports, correct estimates."""
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codesign.cli.commands import (
+    _DEVICE_FIELDS,
     _DEVICE_OPTIONS,
     _command,
     _device,
@@ -21,6 +23,7 @@ from codesign.cli.commands import (
 from codesign.errors import ConfigError
 
 if TYPE_CHECKING:
+    from codesign.calibration import Calibration
     from codesign.campaign import Goal
     from codesign.comparison import FrontChanges, Pair
     from codesign.evaluation import Evaluation, Status
@@ -286,9 +289,25 @@ def calibrate(folder: str, out: str, coverage: float, seed: int, as_json: bool, 
         _print_json({**calibration.to_dict(), "file": str(out), "ignored": ignored})
         return
     print_calibration(calibration, ignored)
-    target = calibration.common.target
-    device = f"--model {calibration.common.model} --technology {target.technology} --weights {target.weights}"
-    click.echo(f"Use it: codesign run {device} --clock-mhz {target.clock_mhz:g} --calibration {out}")
+    choice = _choice(calibration, options["technology"] or study.device.technology)
+    click.echo(f"Use it: codesign run {shlex.join([*choice, '--calibration', out])}")
+
+
+def _choice(calibration: "Calibration", technology: str) -> list[str]:
+    """Options of the model and the device that a calibration is for; a table of one's own by its path."""
+    from dataclasses import replace
+
+    from codesign.hardware import Device
+
+    common, usual = calibration.common, Device(technology)
+    names = [
+        name
+        for name in _DEVICE_FIELDS
+        if name not in ("redundancy", "pipelined") or getattr(common.target, name) != getattr(usual, name)
+    ]
+    by_path = usual.technology_name == common.target.technology
+    target = replace(common.target, technology=technology) if by_path else common.target
+    return ["--model", common.model, *target.options(names)]
 
 
 def _pairs(
@@ -339,9 +358,10 @@ def _device_of(base: "Device", report: "SynthesisReport") -> "Device":
     """The device that a synthesis of ours was for: its report states it."""
     from dataclasses import replace
 
-    names = ("technology", "clock_mhz", "part", "weights", "redundancy", "pipelined")
-    stated = {name: getattr(report.target, name) for name in names}
-    return replace(base, **{name: value for name, value in stated.items() if value is not None})
+    stated = {name: getattr(report.target, name) for name in _DEVICE_FIELDS}
+    chosen = {name: value for name, value in stated.items() if value is not None}
+    same = report.target.technology in (None, base.technology_name)
+    return replace(base, **{"part": base.part if same else None, **chosen})
 
 
 def _where_from(options: Mapping[str, Any]) -> str:

@@ -1,10 +1,12 @@
 """synth, compare, calibrate: from reports to tables, errors and a corrected model."""
 
 import json
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,6 +111,67 @@ def test_calibrate_corrects_and_the_next_study_takes_it(
     shown = codesign("estimate", folder, evaluation.candidate.digest)
     assert shown.code == 0, shown.err
     assert "asic+calibration" in shown.out
+
+
+@pytest.fixture
+def placed(copy: Path) -> Path:
+    """The study with reports of an FPGA part, and another redundancy, of every design."""
+    made = Target("xcup", part="xczu9eg-ffvb1156-2-e", clock_mhz=40.0, weights="reloadable", redundancy="all",
+                  pipelined=False, tool="Vivado", version="2024.1")  # fmt: skip
+    study = Study.open(copy)
+    with study.store:
+        for each in study.evaluations:
+            if each.ok:
+                luts = SynthesisReport("chip", made, "placed", Resources(lut=9000), source="chip.rpt")
+                study.store.record_synthesis(Synthesis(each.candidate.digest, "placed", "ok", "", luts))
+    return copy
+
+
+def test_the_command_that_uses_a_calibration_names_all_of_its_target(
+    placed: Path, tmp_path: Path, small: SimpleNamespace, codesign: Call
+) -> None:
+    file = tmp_path / "my cal.json"
+    made = codesign("calibrate", placed, "--synth", "placed", "--model", "fpga-unrolled", "--out", file)
+    assert made.code == 0, made.err
+    line = made.out.splitlines()[-1]
+    assert line.startswith("Use it: codesign run ")
+    options = shlex.split(line.removeprefix("Use it: codesign run "))
+    for words in (("--part", "xczu9eg-ffvb1156-2-e"), ("--redundancy", "all"), ("--calibration", str(file))):
+        assert words in set(pairwise(options))
+    assert "--combinational" in options
+    own = [*small.options, "--objective", "emd", "--objective", "lut", "--dry-run"]
+    ran = codesign("run", *own, *options)
+    assert ran.code == 0, ran.err
+    part = options.index("--part")
+    refused = codesign("run", *own, *options[:part], *options[part + 2 :])
+    assert refused.code == 2
+    assert "or choose what it is for (--part xczu9eg-ffvb1156-2-e)" in refused.err
+
+
+def test_what_calibrate_leaves_as_predicted_it_says(measured: Path, tmp_path: Path, codesign: Call) -> None:
+    """Cycles of two designs of four are one more than predicted."""
+    study = Study.open(measured)
+    with study.store:
+        for number, each in enumerate(study.store.syntheses()):
+            assert each.report is not None
+            model = stored_model(study)
+            cycles = model.estimate(study.network(each.digest), study.device).latency_cycles + number % 2
+            study.store.record_synthesis(replace(each, report=replace(each.report, latency_cycles=cycles)))
+    made = codesign("calibrate", measured, "--synth", RUN, "--out", tmp_path / "cal.json")
+    assert made.code == 0, made.err
+    assert "latency_cycles (widths) is left as predicted: cycles are never scaled" in made.out
+    part = json.loads((tmp_path / "cal.json").read_text())["parts"]["widths"]
+    assert part["corrections"]["latency_cycles"]["form"] == "as it is"
+    assert part["uncorrected"]["latency_cycles"].startswith("cycles are never scaled")
+
+
+def test_a_part_of_another_family_is_refused_in_a_line(copy: Path, digest: str, codesign: Call) -> None:
+    words = ("estimate", copy, digest, "--model", "fpga-unrolled", "--technology")
+    assert parsed(codesign(*words, "xc7", "--json"))["target"]["part"] == "xc7a200tfbg676-2"
+    refused = codesign(*words, "xcup", "--part", "xc7a200tffv1156-2")
+    assert refused.code == 2
+    assert "is not of technology 'xcup' (UltraScale or UltraScale+)" in refused.err
+    assert refused.err.count("\n") == 1
 
 
 def test_power_is_compared_and_calibrated_by_what_inputs_change(
