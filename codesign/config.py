@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_call
 
 from codesign import catalogue
-from codesign.errors import ConfigError, StoreError, counted
+from codesign.errors import ConfigError, DataError, StoreError, counted
 from codesign.hardware import Device, HardwareModel
 from codesign.hardware.device import Redundancy, WeightStorage
 from codesign.hardware.parts import PART
@@ -24,6 +24,7 @@ from codesign.progress import Bar
 from codesign.space import SearchSpace, SpaceDefinition
 from codesign.study import Setup, Study, Watcher
 from codesign.tasks import Task
+from codesign.tasks.called import called
 from codesign.training import Recipe
 
 __all__ = ["NoFrontWarning", "StudyConfig", "default_workers", "load_study_file", "repeat", "resume", "run"]
@@ -233,17 +234,27 @@ def _is_path(device: DeviceConfig, name: str) -> bool:
 
 def _task(name: str, options: Mapping[str, Any]) -> Task:
     """Make a task; its options are checked against the annotations of its ``from_options``."""
-    make = getattr(catalogue.load("tasks", name), "from_options", None)
+    owner = catalogue.load("tasks", name)
+    make = getattr(owner, "from_options", None)
     if not callable(make):
         raise ConfigError(
             f"task {name!r} has no from_options(**options); name a class that has, as file.py:Name"
         )
+    with called(name, owner if isinstance(owner, type) else type(owner)):
+        return _made(name, make, options)
+
+
+def _made(name: str, make: Any, options: Mapping[str, Any]) -> Task:
     strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
     try:
         task: Task = validate_call(config=strict)(make)(**options)
     except ValidationError as error:
         faults = _faults(error, inspect.signature(make).parameters)
         raise ConfigError(f"data of task {name!r}: {faults}") from None
+    except FileNotFoundError as error:
+        raise DataError(
+            f"data of task {name!r}: there is no file {error.filename or error}; give one that is there"
+        ) from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"data of task {name!r}: {error}") from error
     return task

@@ -260,6 +260,10 @@ class Store:
             if path != kept:
                 path.unlink(missing_ok=True)
 
+    def forget(self, number: int) -> None:
+        """Forget how a proposal ended, so that it is evaluated again."""
+        self._write("UPDATE evaluations SET record = NULL WHERE number = ?", (number,))
+
     def checkpoint(self, digest: str, steps: int) -> dict[str, Any]:
         """Arrays from which the training of a whole digest goes on after so many steps."""
         path = self._checkpoint_path(digest, steps)

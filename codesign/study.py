@@ -7,7 +7,8 @@ interrupted.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from codesign.errors import (
     SpaceError,
     StoreError,
     UnsupportedLayerError,
+    counted,
 )
 from codesign.evaluation import Evaluation, Reference, Repeated, Status, latest
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
@@ -42,7 +44,8 @@ from codesign.optimisers.asha import Rungs, next_job, trials_of
 from codesign.pareto import COMPARED, Front
 from codesign.space import Candidate, SpaceDefinition
 from codesign.store import Store
-from codesign.tasks import Task, inputs_of
+from codesign.tasks import Samples, Task, inputs_of
+from codesign.tasks.called import called
 from codesign.training import COMPILED_LOSSES, Recipe
 from codesign.training.engine import with_engine
 from codesign.training.recipe import LOGIT_LOSSES
@@ -59,6 +62,8 @@ LOOKED_AT = 4
 BUILT = 4
 """Designs drawn, whose networks tell whether a space still builds the same."""
 SHORT_DIGEST = 16
+ALIKE = 5
+TASK_PARTS = ("name", "loss", "metrics", "training", "validation", "score", "describe")
 REPEAT = "repeat"
 WARM_START = "warm start"
 TOLD, KNOWN = "told", "known"
@@ -147,6 +152,7 @@ class Setup:
             raise ConfigError(f"a front needs at least two objectives, got {', '.join(names) or 'none'}")
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             raise ConfigError(f"objectives are given once each; {', '.join(twice)} stands there more often")
+        self._require_task()
         self._require_free_names()
         conditional = bool(getattr(self.task, "conditional", False))
         recipe, why = with_engine(self.recipe, self.recipe.loss or self.task.loss, conditional=conditional)
@@ -165,6 +171,19 @@ class Setup:
                     f"a limit bounds one of {', '.join(self.model.predicts)}, as 'area_um2<=1e6'; "
                     f"got {goal.spelling!r}"
                 )
+
+    def _require_task(self) -> None:
+        """Reject what lacks a part of a task, or raises where these are looked at."""
+        lacks = [
+            part for part in TASK_PARTS if not (hasattr(type(self.task), part) or hasattr(self.task, part))
+        ]
+        if lacks:
+            raise ConfigError(
+                f"task {type(self.task).__name__} has no {', '.join(lacks)}; docs/howto/own-task.md says "
+                "what a task has"
+            )
+        with called(self.task.name, type(self.task)):
+            _ = self.task.loss, self.task.metrics
 
     def _require_free_names(self) -> None:
         """Reject parameters and metrics whose columns in tables would be another value's."""
@@ -336,13 +355,38 @@ class Setup:
                 found[candidate.digest] = ""
         return found
 
+    def samples(self) -> dict[str, Samples]:
+        """What the task gives to train and to score on: ``training``, ``validation``."""
+        with called(self.task.name, type(self.task)):
+            found = {"training": self.task.training, "validation": self.task.validation}
+        for kind, given in found.items():
+            if not all(hasattr(given, part) for part in Samples.__slots__):
+                raise DataError(
+                    f"task {self.task.name!r}: {kind} is of type {type(given).__name__}; give "
+                    "codesign.tasks.Samples(inputs, targets, output_index)"
+                )
+        return found
+
+    def _described_task(self) -> dict[str, Any]:
+        """What tells the task's data from others, which JSON can hold."""
+        with called(self.task.name, type(self.task)):
+            found = {"name": self.task.name, "metrics": dict(self.task.metrics), **self.task.describe()}
+        try:
+            json.dumps(found)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"describe of task {self.task.name!r} gave what JSON cannot hold: {error}; give numbers, "
+                "texts and lists of them, and a digest for arrays"
+            ) from error
+        return found
+
     def describe(self) -> dict[str, Any]:
         """What identifies the sequence of a study, as plain data."""
         return {
             "version": version("codesign"),
             "space": {"name": self.definition.SPACE.name, "fingerprint": self.definition.SPACE.fingerprint},
             **({} if self.task.name == TOLD else {"build": self._builds}),
-            "task": {"name": self.task.name, "metrics": dict(self.task.metrics), **self.task.describe()},
+            "task": self._described_task(),
             "objectives": [goal.to_dict() for goal in self.objectives],
             "limits": [goal.to_dict() for goal in self.limits],
             "model": self.model.name,
@@ -395,8 +439,8 @@ class Study:
         """Make a new study in a folder; raise if no design can be priced, or keeps the budgets.
 
         Raises also where no export of ``setup`` could be for its device, for data that are no finite numbers
-        or that the loss cannot take, for a loss that suits no design of the space, and for earlier studies to
-        start from that have another task or recipe: their scores are not this one's.
+        or that neither the networks nor the loss can take, for a loss that suits no design of the space, and
+        for earlier studies to start from that have another task or recipe: their scores are not this one's.
         """
         for earlier in warm_start:
             _require_same_work(setup, earlier)
@@ -406,12 +450,11 @@ class Study:
             setup.unexportable(
                 setup.baseline or setup.definition.SPACE.sample(1, np.random.default_rng(setup.seed))[0]
             )
-        constant: Mapping[str, Summary] = getattr(setup.task, "constant", dict)()
-        known: dict[str, Any] = {
-            "config": dict(config or {}),
-            "constant": {name: summary.mean for name, summary in constant.items()},
-        }
-        without: Mapping[str, Mapping[str, float]] = getattr(setup.task, "references", dict)()
+        if setup.task.name != TOLD:
+            _require_data(setup)
+        known: dict[str, Any] = {"config": dict(config or {}), "constant": _constant(setup.task)}
+        with called(setup.task.name, type(setup.task)):
+            without: Mapping[str, Mapping[str, float]] = getattr(setup.task, "references", dict)()
         if without:
             known["references"] = [
                 Reference(name, f"task {setup.task.name}", values).to_dict()
@@ -419,9 +462,6 @@ class Study:
             ]
         if warm_start:
             known["warm_start"] = [str(Path(earlier).resolve()) for earlier in warm_start]
-        if setup.task.name != TOLD:
-            _require_finite(setup.task)
-            _require_loss(setup)
         store = Store.create(folder, {**setup.describe(), **known})
         if setup.task.name != TOLD:
             store.keep_inputs(inputs_of(setup.task, FRAMES))
@@ -799,11 +839,16 @@ class Study:
 
         With ``finish`` those on the front climb until all of it was trained to the end.
 
+        Where every training so far has failed, they are done again, with the task as it is now.
+
         Raises
         ------
         StoreError
             If the study was made by another version, or with another space, task or setting.
+        ConfigError
+            If the first ``ALIKE`` trainings all failed for the same reason.
         """
+        self._forget_failures(setup)
         _same_study(self.meta, setup.describe(), self.folder)
         if finish and setup.rungs is None:
             raise ConfigError(
@@ -835,6 +880,24 @@ class Study:
         """Designs that this study has proposed itself."""
         rows = self.store.proposals()
         return len({candidate for _, candidate, origin, _ in rows if not origin.startswith(WARM_START)})
+
+    def _forget_failures(self, setup: Setup) -> None:
+        """Of a study of which nothing but failures came, forget these, and take the task as it is now."""
+        trained = _trained(self.history)
+        if self.told or not trained or any(each.status != "failed" for each in trained):
+            return
+        described = setup.describe()
+        mended = ("task", "build")
+        kept = {key: value for key, value in described.items() if key not in mended}
+        _same_study(self.meta, kept, self.folder)
+        _require_data(setup)
+        for key in mended:
+            self.store.set_meta(key, described[key])
+        self.store.set_meta("constant", _constant(setup.task))
+        self.store.keep_inputs(inputs_of(setup.task, FRAMES))
+        for each in trained:
+            self.store.forget(each.number)
+        self.meta = self.store.meta()
 
     def repeat(
         self, setup: Setup, digests: Sequence[str], seeds: int, watcher: Watcher | None = None
@@ -896,6 +959,15 @@ class Study:
             executor.close()
         repeated = self.repeated
         return [repeated[digest] for digest in digests if digest in repeated]
+
+
+def _trained(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+    """Those whose training was begun by the study itself."""
+    return [
+        each
+        for each in evaluations
+        if not (each.status == "infeasible" and not each.steps) and not each.origin.startswith(WARM_START)
+    ]
 
 
 def _repeats(
@@ -971,10 +1043,23 @@ class _Loop:
                 return
             for number, result in self.executor.wait(PATIENCE_SECONDS):
                 self._finish(number, result)
+                self._require_other_than_failures()
             if self.suspects and not self.under_way:
                 self._submit(self.suspects[0])
             if self.watcher:
                 self.watcher.tick()
+
+    def _require_other_than_failures(self) -> None:
+        """Raise ``ConfigError`` if the first trainings all failed alike: so will the others."""
+        trained = _trained(self.done.values())
+        if len(trained) < ALIKE or any(each.status != "failed" for each in trained):
+            return
+        if len({re.sub(r"\d+", "", each.reason) for each in trained}) == 1:
+            raise ConfigError(
+                f"the first {counted(len(trained), 'design')} all failed alike: {trained[-1].reason}; once "
+                f"that is mended, `codesign resume {self.store.folder}` (or the same codesign.run) trains "
+                "them again"
+            )
 
     def _may_propose(self) -> bool:
         seen = len(self.candidates) - self.setup.in_flight + 1
@@ -1156,17 +1241,18 @@ def _evaluate(
 
     task, own = context
     start = process_time()
-    fitted = fit(
-        network,
-        task.training,
-        task.validation,
-        recipe,
-        loss=recipe.loss or task.loss,
-        seed=own if seed is None else seed,
-        until=until,
-        go_on=None if go_on is None else Checkpoint.from_arrays(go_on),
-    )
-    metrics = _scored(task, fitted.network) if fitted.status == "ok" else {}
+    with called(task.name, type(task)):
+        fitted = fit(
+            network,
+            task.training,
+            task.validation,
+            recipe,
+            loss=recipe.loss or task.loss,
+            seed=own if seed is None else seed,
+            until=until,
+            go_on=None if go_on is None else Checkpoint.from_arrays(go_on),
+        )
+        metrics = _scored(task, fitted.network) if fitted.status == "ok" else {}
     return Outcome(
         network=fitted.network,
         status=fitted.status,
@@ -1218,11 +1304,49 @@ def _trained_in_full(study: Study) -> list[Evaluation]:
     return [evaluation for evaluation in study.evaluations if evaluation.candidate in whole]
 
 
-def _require_finite(task: Task) -> None:
+def _constant(task: Task) -> dict[str, float]:
+    """Scores of a constant answer, if the task tells them."""
+    with called(task.name, type(task)):
+        found: Mapping[str, Summary] = getattr(task, "constant", dict)()
+        return {name: summary.mean for name, summary in found.items()}
+
+
+def _require_data(setup: Setup) -> None:
+    """Raise for samples that no training gets over, and for a loss that suits none of some designs."""
+    samples = setup.samples()
+    _require_samples(setup, samples)
+    _require_finite(setup.task, samples)
+    _require_loss(setup, samples["training"])
+
+
+def _some_designs(setup: Setup) -> list[Candidate]:
+    """The baseline, if there is one, and a few others."""
+    drawn = setup.definition.SPACE.sample(LOOKED_AT, np.random.default_rng(setup.seed))
+    return [*filter(None, [setup.baseline]), *drawn]
+
+
+def _require_samples(setup: Setup, samples: Mapping[str, Samples]) -> None:
+    """Raise ``DataError`` for samples that fit none of some designs, or none at all."""
+    from codesign.training.fit import require_samples
+
+    wrong: DataError | None = None
+    for candidate in _some_designs(setup):
+        network = setup._built(candidate)
+        try:
+            for kind, given in samples.items():
+                require_samples(kind, given, network)
+        except DataError as error:
+            wrong = wrong or error
+        else:
+            return
+    raise DataError(f"task {setup.task.name!r}: {wrong}") from wrong
+
+
+def _require_finite(task: Task, samples: Mapping[str, Samples]) -> None:
     """Raise ``DataError`` for samples that no training gets over."""
-    for kind, samples in (("training", task.training), ("validation", task.validation)):
+    for kind, given in samples.items():
         for name in ("inputs", "targets", "weights", "conditions"):
-            values = getattr(samples, name)
+            values = getattr(given, name)
             if values is None:
                 continue
             bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
@@ -1233,20 +1357,19 @@ def _require_finite(task: Task) -> None:
                 )
 
 
-def _require_loss(setup: Setup) -> None:
+def _require_loss(setup: Setup, training: Samples) -> None:
     """Raise ``ConfigError`` for a loss that suits none of some designs, ``DataError`` for one of other data.
 
     Of losses of logits alone: only these ask for more than numbers.
     """
-    drawn = setup.definition.SPACE.sample(LOOKED_AT, np.random.default_rng(setup.seed))
-    for candidate in (*filter(None, [setup.baseline]), *drawn):
+    for candidate in _some_designs(setup):
         loss = setup.recipe_of(candidate).loss or setup.task.loss
         if loss not in LOGIT_LOSSES:
             return
         from codesign.training.fit import require_loss
 
         try:
-            require_loss(loss, "training", setup.task.training, setup.definition.build(candidate))
+            require_loss(loss, "training", training, setup.definition.build(candidate))
         except ConfigError as error:
             wrong = error
         else:

@@ -35,7 +35,7 @@ from codesign.optimisers.asha import Rungs
 from codesign.space import Candidate, SearchSpace
 from codesign.store import Store
 from codesign.study import Setup, Study
-from codesign.tasks import inputs_of
+from codesign.tasks import Samples, inputs_of
 from codesign.training import Recipe
 from codesign.training.recipe import Engine
 from hardware_models.asic import AsicModel
@@ -389,7 +389,107 @@ def test_an_error_in_training_is_a_status_and_the_study_goes_on(
     run(tmp_path, replace(setup, task=Broken(), recipe=replace(setup.recipe, engine=None)), 3)
     ended = finished(tmp_path).evaluations
     assert [each.status for each in ended] == ["failed"] * 3
-    assert {each.reason for each in ended} == {"RuntimeError: no loss today"}
+    (reason,) = {each.reason for each in ended}
+    assert re.match(
+        r"ConfigError: task 'tiny' raised RuntimeError: no loss today at test_study.py:\d+, in loss; ", reason
+    )
+
+
+def test_a_study_whose_first_designs_all_fail_alike_stops_and_goes_on_once_mended(
+    tmp_path: Path, setup: Setup, tiny: ModuleType
+) -> None:
+    class Changed(tiny.TinyTask):  # type: ignore[misc, name-defined]
+        name = "changed"
+        broken: ClassVar[bool] = True
+
+        def score(self, network: Network) -> Any:
+            return {} if self.broken else super().score(network)
+
+        def describe(self) -> dict[str, Any]:
+            return {**super().describe(), "broken": self.broken}
+
+    setup = replace(setup, task=Changed())
+    with pytest.raises(ConfigError, match=r"first 5 designs all failed alike: .*'error'.*codesign resume"):
+        run(tmp_path, setup, 12)
+    assert [each.status for each in finished(tmp_path).evaluations] == ["failed"] * 5
+    Changed.broken = False
+    run(tmp_path, setup, 7)
+    study = finished(tmp_path)
+    assert [each.status for each in study.evaluations] == ["ok"] * 7
+    assert study.meta["task"]["broken"] is False
+    Changed.broken = True
+    with pytest.raises(StoreError, match="another task"):
+        run(tmp_path, setup, 12)
+
+
+def test_a_study_in_which_some_designs_go_well_does_not_stop(
+    tmp_path: Path, setup: Setup, tiny: ModuleType
+) -> None:
+    first = setup.definition.build(setup.baseline)
+
+    class Once(tiny.TinyTask):  # type: ignore[misc, name-defined]
+        def score(self, network: Network) -> Any:
+            return super().score(network) if replace(network, weights={}) == first else {}
+
+    run(tmp_path, replace(setup, task=Once()), 9)
+    assert [each.status for each in finished(tmp_path).evaluations] == ["ok"] + ["failed"] * 8
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        ({"inputs": np.zeros((0, 2, 2, 1)), "targets": np.zeros((0, 4))}, "there are no validation samples"),
+        ({"inputs": np.zeros((9, 2, 3, 1)), "targets": np.zeros((9, 4))}, r"\(2, 3, 1\) each, the network"),
+        (
+            {"inputs": np.zeros((9, 2, 2, 1)), "targets": np.zeros((8, 4))},
+            "9 validation inputs but 8 targets",
+        ),
+        ({"inputs": np.zeros((9, 2, 2, 1)), "targets": np.zeros((9, 3))}, r"targets have shape \(9, 3\)"),
+    ],
+)
+def test_samples_that_fit_no_network_are_refused_at_once(
+    tmp_path: Path, setup: Setup, tiny: ModuleType, samples: dict[str, Any], words: str
+) -> None:
+    class Own(tiny.TinyTask):  # type: ignore[misc, name-defined]
+        validation = Samples(**samples, output_index=np.arange(4))
+
+    for changed in (setup, replace(setup, definition=SimpleNamespace(SPACE=tiny.SPACE, build=tiny.build))):
+        with pytest.raises(DataError, match=f"^task 'tiny': .*{words}"):
+            Study.create(tmp_path / "study", replace(changed, task=Own()))
+    assert not (tmp_path / "study").exists()
+
+
+def test_what_is_no_task_is_said(tmp_path: Path, setup: Setup, tiny: ModuleType) -> None:
+    with pytest.raises(ConfigError, match=r"task SimpleNamespace has no loss, training, .*own-task.md"):
+        replace(setup, task=SimpleNamespace(name="own", metrics={"error": "1"}, score=print))
+
+    class Pair(tiny.TinyTask):  # type: ignore[misc, name-defined]
+        training = np.zeros(3), np.zeros(3)
+
+    with pytest.raises(DataError, match=r"task 'tiny': training is of type tuple; give .*Samples"):
+        Study.create(tmp_path / "study", replace(setup, task=Pair()))
+
+    class Arrays(tiny.TinyTask):  # type: ignore[misc, name-defined]
+        def describe(self) -> dict[str, Any]:
+            return {"data": np.zeros(3)}
+
+    with pytest.raises(ConfigError, match=r"describe of task 'tiny' gave what JSON cannot hold: .*ndarray"):
+        Study.create(tmp_path / "study", replace(setup, task=Arrays()))
+
+
+@pytest.mark.parametrize("part", ["loss", "metrics", "training", "validation", "describe", "constant"])
+def test_what_a_task_raises_at_the_start_is_said_with_its_place(
+    tmp_path: Path, setup: Setup, tiny: ModuleType, part: str
+) -> None:
+    def broken(self: Any) -> Any:
+        return [0][self.count]
+
+    method = part in ("describe", "constant")
+    own = type("Own", (tiny.TinyTask,), {part: broken if method else property(broken)})
+    words = r"task 'tiny' raised IndexError: list index out of range at test_study.py:\d+, in broken; "
+    with pytest.raises(ConfigError, match=words):
+        Study.create(tmp_path / "study", replace(setup, task=own()))
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_study_made_with_something_else_is_refused(tmp_path: Path, setup: Setup, tiny: ModuleType) -> None:
@@ -593,7 +693,8 @@ def test_names_that_tables_cannot_tell_apart_are_refused(setup: Setup, tiny: Mod
         definition = SimpleNamespace(SPACE=space, build=tiny.build)
         with pytest.raises(ConfigError, match=rf"'own' has parameters named like .*: {name}; rename"):
             replace(setup, definition=definition)
-    task = SimpleNamespace(name="own", metrics={"error": "1", "area_um2": "um2"})
+    parts = dict.fromkeys(("loss", "training", "validation", "score", "describe"))
+    task = SimpleNamespace(name="own", metrics={"error": "1", "area_um2": "um2"}, **parts)
     with pytest.raises(ConfigError, match=r"'own' has metrics named like .*: area_um2; rename"):
         replace(setup, task=task)
 

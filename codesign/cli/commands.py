@@ -64,6 +64,9 @@ def main() -> None:
         sys.exit(_say_error(_usage(error), error))
     except CodesignError as error:
         sys.exit(_say_error(str(error), error))
+    except FileNotFoundError as error:
+        missing = error.filename or error
+        sys.exit(_say_error(f"there is no file or folder {missing}; see that its name is right", error))
     except OSError as error:
         sys.exit(_say_error(f"cannot read or write: {error}; see that there is room and permission", error))
     except Exception as error:
@@ -333,7 +336,9 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
         if not any(evaluation.ok for evaluation in study.evaluations):
             if not as_json:
                 print_status(study, status_data(study))
-            raise StoreError(f"{study.folder} has no front: none of its designs was trained to the end")
+            raise StoreError(
+                f"{study.folder} has no front: none of its designs was trained to the end{_why_none(study)}"
+            )
         with waiting("Drawing the front"):
             files = study.save_front()
         exported = []
@@ -362,6 +367,17 @@ def _close(study: "Study", export: list[Any], task: "Task", as_json: bool) -> No
         click.echo(f"One design: {_command('show', folder, 'DIGEST')}")
         if not study.exhausted:
             click.echo(f"Extend:     {_command('resume', folder, '--trials', trials)}")
+
+
+def _why_none(study: "Study") -> str:
+    """Why the last design failed, if one did, and how to go on."""
+    failed = [evaluation for evaluation in study.evaluations if evaluation.status == "failed"]
+    if not failed:
+        return ""
+    return (
+        f"; the last that failed: {failed[-1].reason}; once that is mended, "
+        f"`{_command('resume', study.folder)}` trains again"
+    )
 
 
 def _dry_run(config: "StudyConfig", as_json: bool) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from codesign.metrics import Summary
 from codesign.network import Network
+from codesign.tasks.called import called
 
 __all__ = ["OwnLoss", "Samples", "Task", "inputs_of"]
 
@@ -94,5 +95,6 @@ class Task(Protocol):
 
 def inputs_of(task: Task, count: int) -> NDArray[np.float32]:
     """Up to ``count`` inputs, ``(n, *input_shape)``: those that are held out first."""
-    held_out = task.validation.inputs[:count]
-    return np.concatenate([held_out, task.training.inputs[: count - len(held_out)]])
+    with called(task.name, type(task)):
+        held_out = task.validation.inputs[:count]
+        return np.concatenate([held_out, task.training.inputs[: count - len(held_out)]])

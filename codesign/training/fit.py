@@ -203,6 +203,11 @@ def require_samples(name: str, samples: Samples, network: Network) -> None:
             f"the {name} inputs have shape {samples.inputs.shape[1:]} each, "
             f"the network takes {network.input_shape}"
         )
+    if len(samples.targets) != len(samples):
+        raise DataError(
+            f"there are {len(samples):,} {name} inputs but {len(samples.targets):,} targets; give one of "
+            "each for every sample"
+        )
     if samples.targets.shape != (len(samples), len(samples.output_index)):
         raise DataError(
             f"the {name} targets have shape {samples.targets.shape}, "

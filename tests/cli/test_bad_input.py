@@ -56,6 +56,60 @@ def run(small: SimpleNamespace, codesign: Call, tmp_path: Path) -> Call:
     return refusing
 
 
+# --- a task of one's own
+
+TRAINING = "numpy.eye(4)[self.labels]"
+TASK = f"""
+import numpy
+
+class Own(TinyTask):
+    first = 1
+
+    @classmethod
+    def from_options(cls, path: str | None = None):
+        cls.labels = numpy.load(path) if path else None
+        return cls() if path else [0][cls.first]
+
+    @property
+    def training(self):
+        return {TRAINING}
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> list[object]:
+    """Options of a run with a space and a task in a file."""
+    file = tmp_path / "mine.py"
+    file.write_text((ROOT / "tests" / "tiny.py").read_text() + TASK)
+    return ["--space", file, "--task", f"{file}:Own", "--objective", "error", "--objective", "area_um2"]
+
+
+def test_errors_of_a_users_own_task_are_said_with_their_place(
+    own: list[object], codesign: Call, tmp_path: Path
+) -> None:
+    lines = (tmp_path / "mine.py").read_text().splitlines()
+    made, used = (
+        lines.index(f"        return {text}") + 1 for text in ("cls() if path else [0][cls.first]", TRAINING)
+    )
+    options = ("run", *own, "--workers", 1, "--out", tmp_path / "out")
+    words = f"mine.py:Own' raised IndexError: list index out of range at mine.py:{made}, in from_options; "
+    refused(codesign(*options), words)
+    np.save(tmp_path / "labels.npy", np.array([1, 4]))
+    words = "task 'tiny' raised IndexError: index 4 is out of bounds for axis 0 with size 4 at mine.py:"
+    refused(codesign(*options, "--data", tmp_path / "labels.npy"), f"{words}{used}, in training; mend it")
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_are_not_there(own: list[object], codesign: Call, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.npy"
+    refused(codesign("run", *own, "--data", missing), f"there is no file {missing}; give one that is there")
+
+
+def test_a_file_that_is_not_there(codesign: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codesign.cli.doctor.examine", lambda: Path("/nowhere").read_text())
+    refused(codesign("doctor"), "there is no file or folder /nowhere; see that its name is right")
+
+
 # --- study files and options
 
 
