@@ -1,10 +1,12 @@
 """Training rung by rung against training each design to the end: hypervolume for a quarter of the steps.
 
     python benchmarks/quality/fidelity.py [--seeds 5] [--strategies qnehvi,qnehvi+asha] [--recipe constant]
+    python benchmarks/quality/fidelity.py --strategies qnehvi+asha+finish
 
 The study of `examples/demo.toml` without its exports, each strategy with the seeds 0, 1, ...: one trains
 `FULL` designs to the end; the other starts more, on rungs a factor of 3 apart from 89 steps, and trains one
-in three on, as many as a quarter of the steps pays for. A network is worth what it scores as it is, however
+in three on, as many as a quarter of the steps pays for. With `+finish` it starts two thirds as many and in the
+end trains the front on until no design on it was trained in part. A network is worth what it scores as it is, however
 long it was trained. Hypervolumes are of EMD and the logarithm of the area, to the budgets as reference point;
 `at_a_quarter` is that of the first designs that a quarter of the steps pays for.
 
@@ -29,7 +31,7 @@ from typing import Any
 import numpy as np
 
 import codesign.study
-from codesign.config import StudyConfig, load_study_file, start
+from codesign.config import StudyConfig, go_on, load_study_file, start
 from codesign.evaluation import Evaluation, latest
 from codesign.pareto import hypervolume
 from codesign.study import Study
@@ -44,7 +46,8 @@ RECIPES: dict[str, tuple[int, dict[str, Any]]] = {
     "cosine": (42, {"initial": "glorot"}),
 }
 """How many designs a quarter of the steps pays for in rungs, and what differs from the recipe of the demo."""
-STRATEGIES = ("qnehvi", "qnehvi+asha", "ehvi", "ehvi+asha")
+FINISH = "+finish"
+STRATEGIES = ("qnehvi", "qnehvi+asha", f"qnehvi+asha{FINISH}", "ehvi", "ehvi+asha")
 
 
 def cached(train: Callable[..., Any], folder: Path) -> Callable[..., Any]:
@@ -76,8 +79,9 @@ def _steps(parts: list[Any]) -> int:
 def study(strategy: str, recipe: str, seed: int, folder: Path) -> Study:
     many, changes = RECIPES[recipe]
     base = load_study_file(ROOT / "examples" / "demo.toml").model_dump(exclude_unset=True)
+    finish = strategy.endswith(FINISH)
     base |= {
-        "optimiser": strategy,
+        "optimiser": strategy.removesuffix(FINISH),
         "trials": FULL,
         "seed": seed,
         "export": [],
@@ -85,10 +89,15 @@ def study(strategy: str, recipe: str, seed: int, folder: Path) -> Study:
         "in_flight": 4,
         "recipe": {**base["recipe"], **changes},
     }
-    if strategy.endswith("+asha"):
-        base |= {"trials": many, "rungs": {"lowest": LOWEST}}
+    if "+asha" in strategy:
+        base |= {"trials": 2 * many // 3 if finish else many, "rungs": {"lowest": LOWEST}}
     config = StudyConfig.model_validate(base)
-    return start(config, config.setup(), folder, None)
+    setup = config.setup()
+    found = start(config, setup, folder, None)
+    if not finish:
+        return found
+    found.close()
+    return go_on(folder, setup, config.trials, None, finish=True)
 
 
 def volume(found: Study, evaluations: list[Evaluation]) -> float:
