@@ -5,10 +5,10 @@
 
 The study of `examples/demo.toml` without its exports, each strategy with the seeds 0, 1, ...: one trains
 `FULL` designs to the end; the other starts more, on rungs a factor of 3 apart from 89 steps, and trains one
-in three on, as many as a quarter of the steps pays for. With `+finish` it starts two thirds as many and in the
-end trains the front on until no design on it was trained in part. A network is worth what it scores as it is,
-however long it was trained. Hypervolumes are of EMD and the logarithm of the area, to the budgets as reference
-point; `at_a_quarter` is that of the first designs that a quarter of the steps pays for.
+in three on, as many as a quarter of the steps pays for. With `+finish` it starts seven ninths as many, and
+in the end trains the front on until no design on it was trained in part. A network is worth what it scores
+as it is, however long it was trained. Hypervolumes are of EMD and the logarithm of the area, to the budgets
+as reference point; `at_a_quarter` is that of the first designs that a quarter of the steps pays for.
 
 What the first rungs tell depends on the schedule. `constant`: 2,400 steps at one rate, as the published study
 trains. `cosine`: 800 steps at a rate that falls to 0, from weights that are not scaled; a network that is
@@ -90,7 +90,7 @@ def study(strategy: str, recipe: str, seed: int, folder: Path) -> Study:
         "recipe": {**base["recipe"], **changes},
     }
     if "+asha" in strategy:
-        base |= {"trials": 2 * many // 3 if finish else many, "rungs": {"lowest": LOWEST}}
+        base |= {"trials": 7 * many // 9 if finish else many, "rungs": {"lowest": LOWEST}}
     config = StudyConfig.model_validate(base)
     setup = config.setup()
     found = start(config, setup, folder, None)
