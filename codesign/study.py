@@ -63,7 +63,6 @@ BUILT = 4
 """Designs drawn, whose networks tell whether a space still builds the same."""
 SHORT_DIGEST = 16
 ALIKE = 5
-TASK_PARTS = ("name", "loss", "metrics", "training", "validation", "score", "describe")
 REPEAT = "repeat"
 WARM_START = "warm start"
 TOLD, KNOWN = "told", "known"
@@ -152,7 +151,9 @@ class Setup:
             raise ConfigError(f"a front needs at least two objectives, got {', '.join(names) or 'none'}")
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             raise ConfigError(f"objectives are given once each; {', '.join(twice)} stands there more often")
-        self._require_task()
+        _require_parts(self.task, "name", "loss", "metrics")
+        with called(self.task.name, type(self.task)):
+            _ = self.task.loss, self.task.metrics
         self._require_free_names()
         conditional = bool(getattr(self.task, "conditional", False))
         recipe, why = with_engine(self.recipe, self.recipe.loss or self.task.loss, conditional=conditional)
@@ -171,19 +172,6 @@ class Setup:
                     f"a limit bounds one of {', '.join(self.model.predicts)}, as 'area_um2<=1e6'; "
                     f"got {goal.spelling!r}"
                 )
-
-    def _require_task(self) -> None:
-        """Reject what lacks a part of a task, or raises where these are looked at."""
-        lacks = [
-            part for part in TASK_PARTS if not (hasattr(type(self.task), part) or hasattr(self.task, part))
-        ]
-        if lacks:
-            raise ConfigError(
-                f"task {type(self.task).__name__} has no {', '.join(lacks)}; docs/howto/own-task.md says "
-                "what a task has"
-            )
-        with called(self.task.name, type(self.task)):
-            _ = self.task.loss, self.task.metrics
 
     def _require_free_names(self) -> None:
         """Reject parameters and metrics whose columns in tables would be another value's."""
@@ -1304,6 +1292,16 @@ def _trained_in_full(study: Study) -> list[Evaluation]:
     return [evaluation for evaluation in study.evaluations if evaluation.candidate in whole]
 
 
+def _require_parts(task: Task, *parts: str) -> None:
+    """Raise ``ConfigError`` for a task that lacks one."""
+    lacks = [part for part in parts if not (hasattr(type(task), part) or hasattr(task, part))]
+    if lacks:
+        raise ConfigError(
+            f"task {type(task).__name__} has no {', '.join(lacks)}; docs/howto/own-task.md says what a "
+            "task has"
+        )
+
+
 def _constant(task: Task) -> dict[str, float]:
     """Scores of a constant answer, if the task tells them."""
     with called(task.name, type(task)):
@@ -1313,6 +1311,7 @@ def _constant(task: Task) -> dict[str, float]:
 
 def _require_data(setup: Setup) -> None:
     """Raise for samples that no training gets over, and for a loss that suits none of some designs."""
+    _require_parts(setup.task, "training", "validation", "score", "describe")
     samples = setup.samples()
     _require_samples(setup, samples)
     _require_finite(setup.task, samples)

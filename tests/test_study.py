@@ -460,8 +460,11 @@ def test_samples_that_fit_no_network_are_refused_at_once(
 
 
 def test_what_is_no_task_is_said(tmp_path: Path, setup: Setup, tiny: ModuleType) -> None:
-    with pytest.raises(ConfigError, match=r"task SimpleNamespace has no loss, training, .*own-task.md"):
+    with pytest.raises(ConfigError, match=r"task SimpleNamespace has no loss; .*own-task.md"):
         replace(setup, task=SimpleNamespace(name="own", metrics={"error": "1"}, score=print))
+    half = SimpleNamespace(name="own", metrics={"error": "1"}, loss="mse", score=print)
+    with pytest.raises(ConfigError, match=r"task SimpleNamespace has no training, validation, describe; "):
+        Study.create(tmp_path / "study", replace(setup, task=half))
 
     class Pair(tiny.TinyTask):  # type: ignore[misc, name-defined]
         training = np.zeros(3), np.zeros(3)
@@ -693,8 +696,7 @@ def test_names_that_tables_cannot_tell_apart_are_refused(setup: Setup, tiny: Mod
         definition = SimpleNamespace(SPACE=space, build=tiny.build)
         with pytest.raises(ConfigError, match=rf"'own' has parameters named like .*: {name}; rename"):
             replace(setup, definition=definition)
-    parts = dict.fromkeys(("loss", "training", "validation", "score", "describe"))
-    task = SimpleNamespace(name="own", metrics={"error": "1", "area_um2": "um2"}, **parts)
+    task = SimpleNamespace(name="own", loss="mse", metrics={"error": "1", "area_um2": "um2"})
     with pytest.raises(ConfigError, match=r"'own' has metrics named like .*: area_um2; rename"):
         replace(setup, task=task)
 
