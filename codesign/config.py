@@ -27,7 +27,16 @@ from codesign.tasks import Task
 from codesign.tasks.called import called
 from codesign.training import Recipe
 
-__all__ = ["NoFrontWarning", "StudyConfig", "default_workers", "load_study_file", "repeat", "resume", "run"]
+__all__ = [
+    "InputsWarning",
+    "NoFrontWarning",
+    "StudyConfig",
+    "default_workers",
+    "load_study_file",
+    "repeat",
+    "resume",
+    "run",
+]
 
 DEFAULT_OBJECTIVES = ("emd", "area_um2")
 DEFAULT_STEPS = 2000
@@ -35,6 +44,10 @@ DEFAULT_STEPS = 2000
 
 class NoFrontWarning(UserWarning):
     """A search that ended without a design on the front."""
+
+
+class InputsWarning(UserWarning):
+    """Inputs that do not fit the input format."""
 
 
 class _Strict(BaseModel):
@@ -364,6 +377,9 @@ def run(
         None if isinstance(task, str) else task,
         None if isinstance(model, str) else model,
     )
+    outside = setup.outside_input_format()
+    if outside:
+        warnings.warn(outside, InputsWarning, stacklevel=2)
     by_name = isinstance(space, str) and isinstance(task, str) and isinstance(model, str)
     with Bar(trials, setup.objectives, setup.why_torch) if progress else nullcontext() as watcher:
         study = start(config, setup, out, watcher, by_name=by_name)

@@ -63,6 +63,7 @@ BUILT = 4
 """Designs drawn, whose networks tell whether a space still builds the same."""
 SHORT_DIGEST = 16
 ALIKE = 5
+OUTSIDE = 0.01
 REPEAT = "repeat"
 WARM_START = "warm start"
 TOLD, KNOWN = "told", "known"
@@ -354,6 +355,29 @@ class Setup:
                     "codesign.tasks.Samples(inputs, targets, output_index)"
                 )
         return found
+
+    def outside_input_format(self) -> str:
+        """What to know of inputs of which more than ``OUTSIDE`` lie beyond the input format; else empty.
+
+        The format is that of the baseline, or of a design drawn where there is none. One step beyond its ends
+        does not count.
+        """
+        design = _some_designs(self)[0]
+        form = self._built(design).input_format
+        if self.task.name == TOLD or form is None:
+            return ""
+        inputs = np.asarray(self.samples()["training"].inputs)
+        low, high = form.minimum * form.scale, form.maximum * form.scale
+        outside = (inputs < low - form.scale) | (inputs > high + form.scale)
+        share = float(outside.mean()) if outside.size else 0.0
+        if share <= OUTSIDE:
+            return ""
+        what = "the baseline" if design == self.baseline else "a design"
+        return (
+            f"{share:.0%} of the training inputs, which go from {inputs.min():.6g} to {inputs.max():.6g}, "
+            f"lie outside {low:g} to {high:g} of the input format of {what} and {form.overflow}; scale "
+            "them, or give the format more integer bits in build(candidate)"
+        )
 
     def _described_task(self) -> dict[str, Any]:
         """What tells the task's data from others, which JSON can hold."""

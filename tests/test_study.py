@@ -459,6 +459,39 @@ def test_samples_that_fit_no_network_are_refused_at_once(
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1.0, ""),
+        (2.0, ""),  # a step beyond does not count
+        (
+            4.0,
+            r"5\d% of the training inputs, which go from [\d.e-]+ to 3.9\d+, lie outside 0 to 1.96875 of ",
+        ),
+        (
+            -1.0,
+            r"9\d% .* lie outside 0 to 1.96875 of the input format of the baseline and saturate; scale them",
+        ),
+        (0.0, ""),
+    ],
+)
+def test_inputs_outside_the_input_format_are_told_of(
+    setup: Setup, tiny: ModuleType, factor: float, words: str
+) -> None:
+    class Scaled(tiny.TinyTask):  # type: ignore[misc, name-defined]
+        @property
+        def training(self) -> Samples:
+            plain = super().training
+            return Samples(np.float32(factor) * plain.inputs, plain.targets, plain.output_index)
+
+    told = replace(setup, task=Scaled()).outside_input_format()
+    assert re.match(f"^{words or '$'}", told)
+    free = SimpleNamespace(SPACE=tiny.SPACE, build=tiny.build)
+    assert ("of a design" in replace(setup, definition=free, task=Scaled()).outside_input_format()) == bool(
+        words
+    )
+
+
 def test_what_is_no_task_is_said(tmp_path: Path, setup: Setup, tiny: ModuleType) -> None:
     with pytest.raises(ConfigError, match=r"task SimpleNamespace has no loss; .*own-task.md"):
         replace(setup, task=SimpleNamespace(name="own", metrics={"error": "1"}, score=print))

@@ -110,6 +110,19 @@ def test_a_file_that_is_not_there(codesign: Call, monkeypatch: pytest.MonkeyPatc
     refused(codesign("doctor"), "there is no file or folder /nowhere; see that its name is right")
 
 
+def test_inputs_outside_the_input_format(codesign: Call, own: list[object], tmp_path: Path) -> None:
+    file, labels = tmp_path / "mine.py", tmp_path / "labels.npy"
+    np.save(labels, np.zeros(2))
+    nine = "(lambda s: Samples(9 * s.inputs, s.targets, s.output_index))(super().training)"
+    file.write_text(file.read_text().replace(TRAINING, nine))
+    options = ("--data", labels, "--trials", 1, "--steps", 1, "--workers", 1, "--out", tmp_path / "out")
+    result = codesign("run", *own, *options)
+    assert result.code == 0
+    assert re.search(
+        r"^note: 80% of the training inputs.* lie outside 0 to 1.96875 ", result.err, re.MULTILINE
+    )
+
+
 # --- study files and options
 
 
