@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from codesign import config as module
@@ -15,6 +16,7 @@ from codesign.objectives import Objective
 from codesign.optimisers.asha import Rungs
 from codesign.space import SearchSpace, integer
 from codesign.study import Setup
+from codesign.tasks import Samples
 from codesign.tasks.econt import EcontTask
 from codesign.training import COMPILED_LOSSES, Recipe
 from codesign.training.engine import with_engine
@@ -38,7 +40,7 @@ class TinyTask:
     name = "tiny"
     loss = "sinkhorn"
     metrics: Mapping[str, str] = {"error": "1"}
-    training = SimpleNamespace(conditions=None)
+    training = validation = Samples(np.zeros((4, 8, 8, 1)), np.zeros((4, 48)), np.arange(48))
 
 
 @pytest.fixture
