@@ -28,8 +28,8 @@ from codesign.tasks.called import called
 from codesign.training import Recipe
 
 __all__ = [
-    "InputsWarning",
     "NoFrontWarning",
+    "SetupWarning",
     "StudyConfig",
     "default_workers",
     "load_study_file",
@@ -46,8 +46,8 @@ class NoFrontWarning(UserWarning):
     """A search that ended without a design on the front."""
 
 
-class InputsWarning(UserWarning):
-    """Inputs that do not fit the input format."""
+class SetupWarning(UserWarning):
+    """Something of a study that is hardly meant."""
 
 
 class _Strict(BaseModel):
@@ -150,7 +150,7 @@ class StudyConfig(_Strict):
         return Setup(
             definition=space or catalogue.search_space(self.space),
             objectives=tuple(Objective.parse(text) for text in self.objectives),
-            limits=tuple(Objective.parse(text) for text in self.limits),
+            limits=tuple(Objective.parse(text, limit=True) for text in self.limits),
             model=model or catalogue.hardware_model(self.device.model, self.device.calibration),
             device=self.device.device(),
             recipe=recipe,
@@ -377,9 +377,8 @@ def run(
         None if isinstance(task, str) else task,
         None if isinstance(model, str) else model,
     )
-    outside = setup.outside_input_format()
-    if outside:
-        warnings.warn(outside, InputsWarning, stacklevel=2)
+    for doubt in setup.doubts():
+        warnings.warn(doubt, SetupWarning, stacklevel=2)
     by_name = isinstance(space, str) and isinstance(task, str) and isinstance(model, str)
     with Bar(trials, setup.objectives, setup.why_torch) if progress else nullcontext() as watcher:
         study = start(config, setup, out, watcher, by_name=by_name)

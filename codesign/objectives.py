@@ -72,8 +72,10 @@ class Objective:
         return self.budget is None or self.sign * value <= self.sign * self.budget
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, *, limit: bool = False) -> Self:
         """Read ``emd``, ``max accuracy``, ``operations<=20000`` or ``linear emd<=3``.
+
+        A ``limit`` bounds a cost from above.
 
         Examples
         --------
@@ -83,12 +85,18 @@ class Objective:
         match = _SPELLING.fullmatch(text)
         if match is None:
             raise ConfigError(
-                f"objective {text!r} is not of the form 'name', 'max name' or 'name<=number' "
-                "(a number without unit)"
+                f"{'limit' if limit else 'objective'} {text!r} is not of the form 'name', 'max name' or "
+                "'name<=number' (a number without unit)"
             )
         scale, given, name, relation, bound = match.groups()
         sense: Sense = "max" if given == "max" else "min"
         other = "max" if sense == "min" else "min"
+        if limit and (relation == ">=" or sense == "max"):
+            goal = f"max {name}>={bound}" if bound else f"max {name}"
+            raise ConfigError(
+                f"limit {text!r}: a limit bounds a cost from above, as 'area_um2<=1e6'; a metric's bound "
+                f"goes with the objective: --objective {goal!r}"
+            )
         if relation and relation != ("<=" if sense == "min" else ">="):
             raise ConfigError(
                 f"objective {text!r}: a value to {sense}imise takes a bound with "

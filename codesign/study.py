@@ -37,6 +37,7 @@ from codesign.hardware.estimate import COST_UNITS, FRAMES
 from codesign.hardware.folding import fold
 from codesign.hardware.remembered import Remembered
 from codesign.metrics import Summary
+from codesign.metrics.shares import is_share, range_of
 from codesign.network import Conv, Dense, Network
 from codesign.objectives import Objective
 from codesign.optimisers import Optimiser, Problem
@@ -167,11 +168,28 @@ class Setup:
                     f"{', '.join(self.task.metrics)}; the hardware model {self.model.name!r} predicts "
                     f"{', '.join(self.model.predicts)}"
                 )
+        self._require_budgets_that_can_be_met()
         for goal in self.limits:
             if goal.name not in self.model.predicts or goal.budget is None:
+                hint = f", a metric, whose bound goes with --objective {goal.spelling!r}"
                 raise ConfigError(
-                    f"a limit bounds one of {', '.join(self.model.predicts)}, as 'area_um2<=1e6'; "
-                    f"got {goal.spelling!r}"
+                    f"a limit bounds one of {', '.join(self.model.predicts)}, which are costs, as "
+                    f"'area_um2<=1e6'; got {goal.spelling!r}{hint if goal.name in self.task.metrics else ''}"
+                )
+
+    def _require_budgets_that_can_be_met(self) -> None:
+        """Reject budgets of metrics beyond all values that these can take."""
+        ranges: Mapping[str, tuple[float, float]] = getattr(self.task, "ranges", {})
+        for goal in self.objectives:
+            if goal.budget is None or goal.name not in self.task.metrics:
+                continue
+            unit = self.task.metrics[goal.name]
+            low, high = ranges.get(goal.name) or range_of(goal.name, unit)
+            if not (goal.admits(low) or goal.admits(high)):
+                hint = f"; of 100, that is {goal.budget / 100:g}" if high == 1 < goal.budget <= 100 else ""
+                raise ConfigError(
+                    f"no design can keep {goal.spelling!r}: {goal.name} goes from {low:g} to {high:g} (unit "
+                    f"{unit}); give a budget in that range{hint}"
                 )
 
     def _require_free_names(self) -> None:
@@ -355,6 +373,15 @@ class Setup:
                     "codesign.tasks.Samples(inputs, targets, output_index)"
                 )
         return found
+
+    def doubts(self) -> list[str]:
+        """What is hardly meant: inputs beyond their format, a share like an accuracy that is minimised."""
+        senses = [
+            f"{goal.name} is minimised; 'max {goal.name}' maximises it"
+            for goal in self.objectives
+            if goal.name in self.task.metrics and goal.sense == "min" and is_share(goal.name)
+        ]
+        return [*filter(None, [self.outside_input_format()]), *senses]
 
     def outside_input_format(self) -> str:
         """What to know of inputs of which more than ``OUTSIDE`` lie beyond the input format; else empty.

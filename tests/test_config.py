@@ -333,6 +333,12 @@ def test_a_recipe_given_as_an_object_stays_as_it_is(recipe: Recipe) -> None:
         ({"objectives": ["error", "area_um2<5"]}, "objective 'area_um2<5' is not of the form"),
         ({"limits": ["operations"]}, "a limit bounds one of operations, macs"),
         ({"limits": ["error<=5"]}, "a limit bounds one of operations, macs"),
+        (
+            {"limits": ["error>=5"]},
+            "limit 'error>=5': a limit bounds a cost from above, as 'area_um2<=1e6'; a ",
+        ),
+        ({"limits": ["max error"]}, "limit 'max error': a limit bounds a cost from above"),
+        ({"limits": ["error 5"]}, "limit 'error 5' is not of the form"),
         ({"optimiser": "best"}, "optimiser is one of qnehvi, "),
         ({"space": "nope"}, "no search space is named 'nope'; there are econt"),
         ({"device": {"model": "nope"}}, "no hardware model is named 'nope'; there are asic"),

@@ -492,6 +492,47 @@ def test_inputs_outside_the_input_format_are_told_of(
     )
 
 
+@pytest.mark.parametrize(
+    ("goal", "words"),
+    [
+        (
+            "max accuracy>=60",
+            r"no design can keep 'max accuracy>=60.0': accuracy goes from 0 to 1 .*; give .* 0.6$",
+        ),
+        ("accuracy<=-0.1", r"accuracy goes from 0 to 1 \(unit 1\); give a budget in that range$"),
+        ("error<=2", r"error goes from 3 to 5 "),
+        ("max accuracy>=0.6", ""),
+        ("max accuracy>=1", ""),
+        ("max other>=60", ""),
+        ("error<=3", ""),
+    ],
+)
+def test_a_budget_that_no_value_of_a_metric_meets_is_refused(
+    setup: Setup, tiny: ModuleType, goal: str, words: str
+) -> None:
+    class Own(tiny.TinyTask):  # type: ignore[misc, name-defined]
+        metrics: ClassVar[Mapping[str, str]] = {"error": "1", "accuracy": "1", "other": "1"}
+        ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"error": (3.0, 5.0)}
+
+    goals = (Objective.parse(goal), Objective("area_um2"))
+    if not words:
+        replace(setup, task=Own(), objectives=goals)
+        return
+    with pytest.raises(ConfigError, match=words):
+        replace(setup, task=Own(), objectives=goals)
+
+
+def test_an_accuracy_that_is_minimised_is_told_of(setup: Setup, tiny: ModuleType) -> None:
+    class Own(tiny.TinyTask):  # type: ignore[misc, name-defined]
+        metrics: ClassVar[Mapping[str, str]] = {"accuracy": "1"}
+
+    goals = (Objective("accuracy"), Objective("area_um2"))
+    changed = replace(setup, task=Own(), objectives=goals)
+    assert changed.doubts() == ["accuracy is minimised; 'max accuracy' maximises it"]
+    goals = (Objective("accuracy", "max"), Objective("area_um2"))
+    assert replace(changed, objectives=goals).doubts() == []
+
+
 def test_what_is_no_task_is_said(tmp_path: Path, setup: Setup, tiny: ModuleType) -> None:
     with pytest.raises(ConfigError, match=r"task SimpleNamespace has no loss; .*own-task.md"):
         replace(setup, task=SimpleNamespace(name="own", metrics={"error": "1"}, score=print))

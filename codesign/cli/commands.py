@@ -306,9 +306,8 @@ def _run(config: "StudyConfig", out: Path, as_json: bool) -> None:
         )
     if not as_json and setup.why_torch:
         click.echo(f"note: PyTorch trains: {setup.why_torch}", err=True)
-    outside = "" if as_json else setup.outside_input_format()
-    if outside:
-        click.echo(f"note: {outside}", err=True)
+    for doubt in [] if as_json else setup.doubts():
+        click.echo(f"note: {doubt}", err=True)
     with _stoppable(out):
         with View(config.trials, setup, quiet=as_json) as view:
             study = start(config, setup, out, view)

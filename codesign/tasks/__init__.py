@@ -59,6 +59,8 @@ class Task(Protocol):
     sample; tables then say how many designs are near it.
     ``references() -> Mapping[str, Mapping[str, float]]``: what does the task's work without a network, by
     name, and its scores; fronts are shown beside it. ``conditional: bool``: whether samples have conditions.
+    ``ranges: Mapping[str, tuple[float, float]]``: lowest and highest value of metrics by name; budgets beyond
+    these are refused.
     """
 
     name: ClassVar[str]
