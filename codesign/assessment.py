@@ -114,8 +114,8 @@ class Assessment:
     union
         The front of all of them, the best of the first objective first: the search and its evaluation. What
         several searches found stands there for each of them.
-    points
-        Different points on that front.
+    points, shared
+        Different points on that front, and those of them that several searches found.
     standings
         One a search, in the order given.
     """
@@ -127,6 +127,7 @@ class Assessment:
     hypervolume: float
     union: tuple[tuple[str, Evaluation], ...]
     points: int
+    shared: int
     standings: tuple[Standing, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,6 +141,7 @@ class Assessment:
             "union": {
                 "hypervolume": self.hypervolume,
                 "points": self.points,
+                "shared": self.shared,
                 "front": [
                     {
                         "study": search,
@@ -174,6 +176,9 @@ def assess(searches: Sequence[Search]) -> Assessment:
     best, least = non_dominated(points), min(search.designs for search in searches)
     union = [members[index] for index in sorted(np.flatnonzero(best), key=lambda index: tuple(points[index]))]
     whole = hypervolume(points, corner)
+    finders: dict[tuple[float, ...], set[str]] = {}
+    for name, each in union:
+        finders.setdefault(each.minimised(objectives), set()).add(name)
     return Assessment(
         objectives,
         tuple(float(goal.sign * bound) for goal, bound in zip(objectives, corner, strict=True)),
@@ -181,7 +186,8 @@ def assess(searches: Sequence[Search]) -> Assessment:
         least,
         whole,
         tuple(union),
-        len(np.unique(points[best], axis=0)),
+        len(finders),
+        sum(len(names) > 1 for names in finders.values()),
         tuple(_standing(search, objectives, corner, whole, least, union) for search in searches),
     )
 

@@ -10,14 +10,14 @@ import numpy as np
 from codesign.comparison import Comparison, Quantity
 from codesign.evaluation import Evaluation, Reference, Repeated
 from codesign.objectives import Objective
-from codesign.pareto import Front
+from codesign.pareto import Front, non_dominated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from plotly.graph_objects import Scatter
 
-__all__ = ["front_figure", "front_html", "parity_figure", "png"]
+__all__ = ["front_figure", "front_html", "fronts_figure", "parity_figure", "png"]
 
 OFFLINE = {"displaylogo": False, "showSendToCloud": False, "modeBarButtonsToRemove": ["sendDataToCloud"]}
 MIDDLE = 0.5
@@ -153,6 +153,87 @@ def _panel(
         _name(axes, "baseline", (baseline.value(cost), baseline.value(score)))
     axes.set_title(f"{len(trained)} designs trained, {len(front)} on the front (red, numbered)", fontsize=9)
     axes.grid(alpha=0.25)
+
+
+STUDIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+"""Colours that are told apart also without red and green (Okabe and Ito, *Color universal design*, 2008)."""
+MARKERS = "osD^vP*"
+
+
+def fronts_figure(
+    fronts: Mapping[str, Front], objectives: tuple[Objective, ...], units: Mapping[str, str] | None = None
+) -> "Figure":
+    """Fronts of several studies, a colour each; one panel a cost, as in ``front_figure``.
+
+    Parameters
+    ----------
+    fronts
+        By the names of the studies.
+    objectives
+        What all of them trade. Filled points are not dominated by any of the fronts in these, open ones are.
+    units
+        Units of the values by name.
+    """
+    from matplotlib.figure import Figure
+
+    score, costs = objectives[0], objectives[1:]
+    figure = Figure(figsize=(1.0 + 5.4 * len(costs), 5.0), layout="constrained")
+    members = [each for front in fronts.values() for each in front]
+    best = non_dominated(np.array([e.minimised(objectives) for e in members]).reshape(-1, len(objectives)))
+    for axes, cost in zip(np.ravel(figure.subplots(1, len(costs), squeeze=False)), costs, strict=True):
+        start = 0
+        for index, front in enumerate(fronts.values()):
+            _front_of(axes, front, best[start : start + len(front)], (score, cost), _look(index, len(fronts)))
+            start += len(front)
+        axes.set(xlabel=_label(cost.name, units or {}), ylabel=_label(score.name, units or {}))
+        if _wide(members, cost.name):
+            axes.set_xscale("log")
+        axes.grid(alpha=0.25)
+    _name_studies(figure, fronts)
+    return figure
+
+
+def _look(index: int, count: int) -> dict[str, Any]:
+    """Colour, marker and size of a study among ``count``.
+
+    Colours come again with other markers. The later is the smaller, so that of equal points all are seen.
+    """
+    turn, place = divmod(index, len(STUDIES))
+    size = 5.5 + min(2.5 * (count - 1 - index), 12.0)
+    return {"color": STUDIES[place], "marker": MARKERS[(place + turn) % len(MARKERS)], "markersize": size}
+
+
+def _front_of(
+    axes: "Axes",
+    front: Front,
+    best: Any,
+    goals: tuple[Objective, Objective],
+    look: Mapping[str, Any],
+) -> None:
+    """Points of one study, with a line where there is one cost; open where another study has better."""
+    x, y = _points(front.evaluations, goals[1].name, goals[0].name)
+    if len(front.objectives) == 2:
+        order = np.argsort(x)
+        where: Literal["post", "pre"] = "post" if goals[1].sense == "min" else "pre"
+        axes.step(x[order], y[order], where=where, color=look["color"], linewidth=1.2, alpha=0.8)
+    fills = [look["color"] if each else "white" for each in best]
+    size, marker = look["markersize"] ** 2, look["marker"]
+    axes.scatter(x, y, s=size, c=fills, marker=marker, edgecolors=look["color"], zorder=3)
+
+
+def _name_studies(figure: "Figure", fronts: Mapping[str, Front]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], **_look(index, len(fronts)), linewidth=0, label=f"front of {name}: {len(front)}")
+        for index, (name, front) in enumerate(fronts.items())
+    ]
+    figure.suptitle("Filled: on the front of all studies; open: another study has better", fontsize=9)
+    legend = figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(len(handles), 3), fontsize=8
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _points(evaluations: Sequence[Evaluation], cost: str, score: str) -> tuple[Any, Any]:

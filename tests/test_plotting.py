@@ -19,7 +19,17 @@ from codesign.evaluation import Evaluation, Reference, Repeated, Status
 from codesign.metrics import Summary
 from codesign.objectives import Objective
 from codesign.pareto import Front
-from codesign.plotting import FRONT, OTHER, REFERENCE, front_figure, front_html, parity_figure, png
+from codesign.plotting import (
+    FRONT,
+    OTHER,
+    REFERENCE,
+    STUDIES,
+    front_figure,
+    front_html,
+    fronts_figure,
+    parity_figure,
+    png,
+)
 from codesign.space import Candidate
 from tests.pairs import linear_pairs
 
@@ -307,3 +317,47 @@ def test_bars_show_mean_and_deviation_over_seeds() -> None:
     (drawn,) = [trace for trace in data if trace.get("legendgroup") == "seeds" and trace["showlegend"]]
     assert values(drawn["y"]) == pytest.approx([middle])
     assert values(drawn["error_y"]["array"]) == pytest.approx([spread])
+
+
+# --- fronts of several studies
+
+
+def fronts(objectives: tuple[Objective, ...]) -> dict[str, Front]:
+    others = [evaluated(10, 0.5, 500.0, 9.0), evaluated(11, 2.5, 150.0, 9.0), evaluated(12, 1.0, 400.0, 6.0)]
+    histories = {"_first": HISTORY, "second $\\frac$": others, "none": HISTORY[5:]}
+    return {name: Front.of(history, objectives) for name, history in histories.items()}
+
+
+def test_each_study_has_a_colour_and_is_filled_where_nobody_is_better() -> None:
+    found = fronts(TWO)
+    figure = fronts_figure(found, TWO, UNITS)
+    (axes,) = panels(figure)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("area [um2]", "EMD [sensor cells]")
+    for collection, (name, front), colour in zip(axes.collections, found.items(), STUDIES, strict=False):
+        assert isinstance(collection, PathCollection)
+        drawn = [tuple(point) for point in np.asarray(collection.get_offsets()).tolist()]
+        assert drawn == [(each.value("area_um2"), each.value("emd")) for each in front]
+        if name != "none":
+            assert {to_hex(edge) for edge in np.atleast_2d(collection.get_edgecolor())} == {colour}
+            filled = {"_first": [True] * 3, "second $\\frac$": [True, True, False]}[name]
+            assert [to_hex(fill) == colour for fill in collection.get_facecolor()] == filled
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["front of _first: 3", "front of second $\\frac$: 3", "front of none: 0"]
+    assert len(png(figure)) > 1000
+
+
+def test_with_more_costs_there_is_a_panel_each_and_no_line() -> None:
+    figure = fronts_figure(fronts(THREE), THREE, UNITS)
+    assert [axes.get_xlabel() for axes in panels(figure)] == ["area [um2]", "power [mW]"]
+    assert all(not axes.lines for axes in panels(figure))
+
+
+def test_equal_points_of_studies_are_all_seen_and_many_studies_are_told_apart() -> None:
+    front = Front.of(HISTORY, TWO)
+    (axes,) = panels(fronts_figure({str(index): front for index in range(9)}, TWO))
+    sizes = [float(np.asarray(each.get_sizes())[0]) for each in axes.collections[-4:]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 4
+    legend = axes.figure.legends[0].get_lines()
+    assert len({(line.get_color(), line.get_marker()) for line in legend}) == 9

@@ -1,6 +1,6 @@
 """The command line: ``codesign``."""
 
-from codesign.cli import insight, measured, networks, repeat, table
+from codesign.cli import insight, measured, networks, repeat, studies, table
 from codesign.cli.commands import main
 
-__all__ = ["insight", "main", "measured", "networks", "repeat", "table"]
+__all__ = ["insight", "main", "measured", "networks", "repeat", "studies", "table"]
