@@ -321,7 +321,7 @@ def trace(values: FloatArray, senses: Sequence[str], order: Iterable[int]) -> Tr
     Parameters
     ----------
     values
-        Shape ``(n, m)``, finite.
+        Shape ``(n, m)``; a row with NaN is an evaluation that failed, which finds nothing.
     senses
         ``min`` or ``max`` of each column.
     order
@@ -329,18 +329,21 @@ def trace(values: FloatArray, senses: Sequence[str], order: Iterable[int]) -> Tr
     """
     rows = np.array(list(order), dtype=np.int64)
     signs = np.array([_sign(sense) for sense in senses])
+    ok = np.atleast_1d(np.isfinite(values).all(axis=1))
+    values = np.where(ok[:, None], values, np.nan)
     costs = values * signs
-    positive = (values > 0).all(axis=0)
+    positive = (values[ok] > 0).all(axis=0)
     seen = np.where(positive, signs * np.log(np.where(positive, values, 1.0)), costs)
-    width = np.ptp(seen, axis=0)
-    seen = (seen - seen.min(axis=0)) / np.where(width > 0, width, 1.0)
+    width = np.ptp(seen[ok], axis=0)
+    seen = (seen - seen[ok].min(axis=0)) / np.where(width > 0, width, 1.0)
     corner = np.full(values.shape[1], CORNER)
     whole = hypervolume(seen, corner)
     ratios = np.array([hypervolume(seen[rows[: count + 1]], corner) for count in range(len(rows))]) / whole
     distance = None
     if positive.all():
         merit = values**-signs
-        front = merit[non_dominated(costs)]
+        front = merit[ok][non_dominated(costs[ok])]
         short = (1.0 - merit[rows][None, :, :] / front[:, None, :]).max(axis=2)
+        short = np.where(ok[rows], short, 1.0)
         distance = np.minimum.accumulate(np.maximum(short, 0.0), axis=1).mean(axis=0)
     return Trace(distance, ratios)

@@ -231,3 +231,15 @@ def test_adrs_of_an_example() -> None:
     # From (2, 4): half short of (1, 4), half of (2, 2), three quarters of (4, 1); then (2, 2): 1/2, 0, 1/2.
     np.testing.assert_allclose(scores.adrs, [(0.5 + 0.5 + 0.75) / 3, (0.5 + 0.0 + 0.5) / 3])
     assert trace(values - 1, ["min", "min"], [0]).adrs is None
+
+
+def test_an_evaluation_that_failed_finds_nothing() -> None:
+    values = np.array([[1.0, 4.0], [2.0, 2.0], [0.5, np.nan], [4.0, 1.0], [4.0, 4.0]])
+    found = trace(values, ("min", "min"), [2, 4, 0, 2, 1, 3])
+    plain = trace(values[[0, 1, 3, 4]], ("min", "min"), [3, 0, 1, 2])
+    assert plain.adrs is not None
+    assert found.adrs is not None
+    assert found.hypervolume_ratio[0] == 0
+    assert found.adrs[0] == 1
+    assert list(found.hypervolume_ratio[[1, 2, 4, 5]]) == list(plain.hypervolume_ratio)
+    assert list(found.adrs[[1, 2, 4, 5]]) == list(plain.adrs)

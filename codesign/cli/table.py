@@ -34,15 +34,16 @@ CHECKPOINTS = (10, 20, 50, 100, 200, 500, 1000)
 def table(path: str, as_json: bool, evaluations: int, seed: int, **columns: str) -> None:
     """Replay the search over a CSV of designs with their results.
 
-    It says how soon the front would have been found had each evaluation been made one by one.
+    It says how soon the front would have been found had each evaluation been made one by one. A row without a
+    value of an objective (empty or nan) is an evaluation that fails.
     """
     from codesign.table import search_table, trace
 
     rows = _read(path)
     senses = _senses(columns["minimise"], columns["maximise"])
     names = list(senses)
-    values = {name: _numbers(rows, name, path) for name in names}
     known = _split(columns["known"])
+    values = {name: _numbers(rows, name, path, known=name in known) for name in names}
     stray = [name for name in known if name not in senses]
     if stray:
         raise ConfigError(f"--known {', '.join(stray)} is no objective; it is one of {', '.join(names)}")
@@ -52,6 +53,8 @@ def table(path: str, as_json: bool, evaluations: int, seed: int, **columns: str)
     if leaks:
         raise ConfigError(f"{', '.join(leaks)} is both an objective and a column to choose by; it is one")
     beside = rows[[*known, *estimates]] if known or estimates else None
+    for note in _notes(rows, knobs, names, path):
+        click.echo(f"note: {note}", err=True)
     order = search_table(
         rows[knobs],
         lambda row: {name: float(values[name][row]) for name in names},
@@ -109,24 +112,60 @@ def _matching(rows: "DataFrame", patterns: str, option: str, path: str) -> list[
     return [name for name in names if name in found]
 
 
-def _numbers(rows: "DataFrame", name: str, path: str) -> Any:
-    """Values of an objective; the replay needs every one, to know the front."""
+def _numbers(rows: "DataFrame", name: str, path: str, *, known: bool) -> Any:
+    """Values of an objective; NaN where there is none, which one that is known must not have."""
     import numpy as np
     import pandas as pd
 
     if name not in rows.columns:
         raise ConfigError(f"{path} has no column {name}; it has {', '.join(map(str, rows.columns))}")
     values = pd.to_numeric(rows[name], errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(values))
+    gaps = rows[name].isna().to_numpy()
+    bad = np.flatnonzero(~np.isfinite(values) & (~gaps | known))
     if len(bad):
-        cell = rows[name].iloc[bad[0]]
-        given = "an empty cell" if pd.isna(cell) else repr(str(cell))
+        given = _cell(path, name, int(bad[0]))
         more = f" (and {counted(len(bad) - 1, 'more row')})" if len(bad) > 1 else ""
+        what, instead = "an objective", "or empty it if the evaluation failed"
+        if known:
+            what, instead = (
+                "an objective that is known of every row",
+                "leave the row out, or take --known away",
+            )
         raise DataError(
-            f"{path}, line {bad[0] + 2}, column {name}: expected a finite number, for it is an objective, "
-            f"got {given}{more}; mend the cell or leave the row out"
+            f"{path}, line {bad[0] + 2}, column {name}: expected a finite number, for it is {what}, "
+            f"got {given}{more}; mend the cell, {instead}"
         )
+    if gaps.all():
+        raise DataError(f"{path}, column {name}: every cell is empty or nan; an objective has values")
     return values
+
+
+def _cell(path: str, name: str, row: int) -> str:
+    """What stands in a cell, as it was written."""
+    import pandas as pd
+
+    written = str(pd.read_csv(path, dtype=str, keep_default_na=False)[name].iloc[row])
+    return repr(written) if written else "an empty cell"
+
+
+def _notes(rows: "DataFrame", knobs: Sequence[str], names: Sequence[str], path: str) -> list[str]:
+    """What to know of a table: rows that fail, and equal designs with other results."""
+    failed = rows[names].isna().any(axis=1).to_numpy()
+    again = (rows.duplicated(knobs) & ~rows.duplicated([*knobs, *names])).to_numpy()
+    notes = []
+    if failed.any():
+        notes.append(
+            f"{counted(int(failed.sum()), 'row')} of {len(rows)} without a value of an objective, the first "
+            f"in line {failed.argmax() + 2} of {path}: evaluations that fail"
+        )
+    if again.any():
+        design = rows.groupby(list(knobs), dropna=False).ngroup().to_numpy()
+        first = (design == design[again.argmax()]).argmax()
+        notes.append(
+            f"{counted(int(again.sum()), 'row')} with the knobs of an earlier row and other results, the "
+            f"first in line {again.argmax() + 2} of {path} (as line {first + 2}): each is a design of its own"
+        )
+    return notes
 
 
 def _result(
@@ -141,15 +180,20 @@ def _result(
     values = rows[names].to_numpy(dtype=np.float64)
     signs = np.array([1.0 if sense == "min" else -1.0 for sense in senses.values()])
     scores = trace(values, list(senses.values()), order)
-    front = [row for row, kept in zip(order, non_dominated(values[order] * signs), strict=True) if kept]
+    ok = np.isfinite(values).all(axis=1)
+    went_well = [row for row in order if ok[row]]
+    front = [
+        row for row, kept in zip(went_well, non_dominated(values[went_well] * signs), strict=True) if kept
+    ]
     best = sorted(front, key=lambda row: tuple(values[row] * signs))
-    wanted = {tuple(each) for each in values[non_dominated(values * signs)]}
+    wanted = {tuple(each) for each in values[ok][non_dominated(values[ok] * signs)]}
     reached = {tuple(values[row]): count for count, row in reversed(list(enumerate(order, 1)))}
     found = [reached[each] for each in wanted if each in reached]
     return {
         "rows": len(rows),
         "objectives": dict(senses),
         "order": order,
+        "failed": [row for row in order if not ok[row]],
         "front": [
             {"row": row, "evaluation": order.index(row) + 1, **_plain(rows, row, [*names, *knobs])}
             for row in best
@@ -189,6 +233,9 @@ def _show(data: Mapping[str, Any], names: Sequence[str], knobs: Sequence[str]) -
         f"{len(order)} of {counted(data['rows'], 'design')}, in the order of evaluation (rows from 0):"
     )
     screen.print(" ".join(map(str, order)), soft_wrap=True)
+    if data["failed"]:
+        failed = " ".join(map(str, data["failed"]))
+        screen.print(f"Failed {len(data['failed'])} of {len(order)}: {failed}", soft_wrap=True)
     found = Table("row", "evaluation", *names, *knobs, title="Front found", title_justify="left", box=None)
     for design in data["front"]:
         found.add_row(

@@ -89,15 +89,66 @@ def test_refuses_files_that_are_none(designs: Path, codesign: Call) -> None:
     holes = pd.read_csv(designs)
     holes.loc[3, "time"] = np.nan
     holes.to_csv(designs, index=False)
-    said = codesign("table", designs, *options).err
-    assert f"{designs}, line 5, column time: expected a finite number" in said
-    assert "got an empty cell; mend" in said
+    for cell, given in ((None, "an empty cell"), ("nan", "'nan'")):
+        holes.to_csv(designs, index=False, na_rep=cell or "")
+        said = codesign("table", designs, *options, "--known", "time").err
+        assert f"{designs}, line 5, column time: expected a finite number" in said
+        assert f"got {given}; mend" in said
+    holes["time"] = np.nan
+    holes.to_csv(designs, index=False)
+    assert "column time: every cell is empty or nan" in codesign("table", designs, *options).err
+    holes["time"] = 1.0
+    holes.to_csv(designs, index=False)
     text = designs.read_text().splitlines()
     words = [",".join([*line.split(",")[:3], "fast", *line.split(",")[4:]]) for line in text[5:7]]
     designs.write_text("\n".join([*text[:4], *words]))
     found = codesign("table", designs, *options)
     assert "line 5, column time: expected a finite number" in found.err
     assert "got 'fast' (and 1 more row); mend the cell" in found.err
+
+
+@pytest.mark.parametrize("known", [(), ("--known", "logic")])
+def test_rows_without_results_are_evaluations_that_fail(
+    designs: Path, codesign: Call, known: tuple[str, ...]
+) -> None:
+    rows = pd.read_csv(designs)
+    failed = rows.index[(rows["knob_unroll"] == 32) & (rows["knob_units"] > 4)]
+    rows.loc[failed, "time"] = np.nan
+    rows.to_csv(designs, index=False)
+    options = ("--knobs", "knob_*", "--minimise", "time,logic", *known, "--evaluations")
+    result = codesign("table", designs, *options, 80, "--json")
+    assert result.code == 0, result.err
+    assert result.err == (
+        f"note: {len(failed)} rows of 80 without a value of an objective, the first in line "
+        f"{failed[0] + 2} of {designs}: evaluations that fail\n"
+    )
+    data = json.loads(result.out)
+    assert sorted(data["failed"]) == list(failed)
+    assert not set(failed) & {design["row"] for design in data["front"]}
+    assert data["table_front"]["found"] == data["table_front"]["points"]
+    assert (data["adrs"][-1], data["hypervolume_ratio"][-1]) == (0.0, 1.0)
+    whole = rows.drop(failed)
+    whole.to_csv(designs, index=False)
+    plain = json.loads(codesign("table", designs, *options, 80, "--json").out)
+    assert plain["table_front"]["points"] == data["table_front"]["points"]
+    rows.to_csv(designs, index=False)
+    shown = codesign("table", designs, *options, 80).out
+    assert f"Failed {len(failed)} of 80: " in shown
+
+
+def test_equal_designs_with_other_results_are_told_of(designs: Path, codesign: Call) -> None:
+    rows = pd.read_csv(designs).drop_duplicates(["knob_unroll", "knob_units"])
+    rows["knob_part"] = np.where(rows["knob_units"] > 2, "a", None)
+    more = pd.concat([rows, rows.iloc[[2, 5]], rows.iloc[[3]].assign(time=7.0)])
+    more.to_csv(designs, index=False)
+    options = ("--knobs", "knob_*", "--minimise", "time,logic", "--evaluations", 3)
+    said = codesign("table", designs, *options).err
+    assert said == (
+        "note: 1 row with the knobs of an earlier row and other results, the first in line "
+        f"{len(more) + 1} of {designs} (as line 5): each is a design of its own\n"
+    )
+    rows.to_csv(designs, index=False)
+    assert codesign("table", designs, *options).err == ""
 
 
 @pytest.mark.parametrize("evaluations", [4, 8, 80])
