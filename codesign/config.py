@@ -33,6 +33,7 @@ __all__ = [
     "StudyConfig",
     "default_workers",
     "load_study_file",
+    "load_task",
     "repeat",
     "resume",
     "run",
@@ -160,7 +161,7 @@ class StudyConfig(_Strict):
             workers=workers,
             in_flight=self.in_flight or max(4, workers),
             export=tuple(self.export),
-            task=task or _task(self.task, self.data),  # last: it may read or make much data
+            task=task or load_task(self.task, self.data),  # last: it may read or make much data
         )
 
 
@@ -245,7 +246,7 @@ def _is_path(device: DeviceConfig, name: str) -> bool:
     return value is not None and (name == "calibration" or value.endswith(".toml"))
 
 
-def _task(name: str, options: Mapping[str, Any]) -> Task:
+def load_task(name: str, options: Mapping[str, Any]) -> Task:
     """Make a task; its options are checked against the annotations of its ``from_options``."""
     owner = catalogue.load("tasks", name)
     make = getattr(owner, "from_options", None)
@@ -473,7 +474,7 @@ def stored_task(study: Study) -> Task | None:
     if not study.meta.get("config"):
         return None
     config = parse_study(study.meta["config"], str(study.folder))
-    return _task(config.task, config.data)
+    return load_task(config.task, config.data)
 
 
 def stored_model(study: Study, *, calibrated: bool = True) -> HardwareModel:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["KNOWN", "TOLD", "WARM_START", "Setup", "Study", "Watcher"]
+__all__ = ["KNOWN", "TOLD", "WARM_START", "Setup", "Study", "Watcher", "scored"]
 
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05
@@ -1291,7 +1291,7 @@ def _evaluate(
             until=until,
             go_on=None if go_on is None else Checkpoint.from_arrays(go_on),
         )
-        metrics = _scored(task, fitted.network) if fitted.status == "ok" else {}
+        metrics = scored(task, fitted.network) if fitted.status == "ok" else {}
     return Outcome(
         network=fitted.network,
         status=fitted.status,
@@ -1306,7 +1306,7 @@ def _evaluate(
     )
 
 
-def _scored(task: Task, network: Network) -> Mapping[str, Summary]:
+def scored(task: Task, network: Network) -> Mapping[str, Summary]:
     """The scores of a network; raise ``DataError`` for what is no finite value of each metric."""
     found = task.score(network)
     for name in task.metrics:

@@ -353,7 +353,7 @@ def test_what_cannot_be_set_up_is_refused(values: dict[str, Any], message: str) 
 
 
 def test_what_is_wrong_is_said_before_data_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_task", lambda *_: pytest.fail("data were made first"))
+    monkeypatch.setattr(module, "load_task", lambda *_: pytest.fail("data were made first"))
     for wrong in ({"optimiser": "best"}, {"objectives": ["emd", "?"]}, {"device": {"model": "nope"}}):
         with pytest.raises(ConfigError):
             parsed(**wrong).setup()
@@ -413,7 +413,7 @@ class FakeStudy:
 def study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStudy:
     fake = FakeStudy()
     monkeypatch.setattr(module, "Study", fake)
-    monkeypatch.setattr(module, "_task", lambda *_: TinyTask())
+    monkeypatch.setattr(module, "load_task", lambda *_: TinyTask())
     monkeypatch.chdir(tmp_path)
     return fake
 

@@ -641,17 +641,19 @@ def _estimate_table(found: HardwareEstimate, narrow: bool) -> Table:
     return table
 
 
-def print_scores(scores: Mapping[str, Summary], units: Mapping[str, str], source: str) -> None:
-    """Every metric with its spread."""
+def print_scores(
+    scores: Mapping[str, Summary], units: Mapping[str, str], source: str, what: str = "wafers"
+) -> None:
+    """Every metric with its spread, and of how many of ``what``."""
     console = make_console()
-    console.print(_fitting(console, partial(_scores_table, scores, units, source)))
+    console.print(_fitting(console, partial(_scores_table, scores, units, source, what)))
 
 
 def _scores_table(
-    scores: Mapping[str, Summary], units: Mapping[str, str], source: str, _narrow: bool
+    scores: Mapping[str, Summary], units: Mapping[str, str], source: str, what: str, _narrow: bool
 ) -> Table:
     table = Table("metric", "unit", title=f"Scores on {escape(source)}", title_justify="left")
-    for heading in (*SPREAD, "wafers"):
+    for heading in (*SPREAD, what):
         table.add_column(heading, justify="right")
     for name, item in scores.items():
         table.add_row(

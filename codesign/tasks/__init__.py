@@ -60,7 +60,8 @@ class Task(Protocol):
     ``references() -> Mapping[str, Mapping[str, float]]``: what does the task's work without a network, by
     name, and its scores; fronts are shown beside it. ``conditional: bool``: whether samples have conditions.
     ``ranges: Mapping[str, tuple[float, float]]``: lowest and highest value of metrics by name; budgets beyond
-    these are refused.
+    these are refused. ``held_out() -> Task``: the same data with every sample held out, which ``codesign
+    score`` judges by.
     """
 
     name: ClassVar[str]

@@ -249,3 +249,134 @@ def test_published_weights_from_file_to_score(
     scores = json.loads(codesign("score", out, "--data", data, "--json").out)
     assert scores["emd"]["mean"] == pytest.approx(expected, abs=0.01)
     assert scores["emd"]["n"] == 3_000
+
+
+# --- by a task of one's own
+
+OWN = """
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from codesign.metrics import Summary
+from codesign.tasks import Samples
+from tests.tiny import TinyTask
+
+
+@dataclass(frozen=True)
+class Own(TinyTask):
+    share: float = 0.25
+
+    @classmethod
+    def from_options(cls, path: str | None = None):
+        return cls() if path is None else cls(len(np.load(path)["inputs"]))
+
+    @property
+    def validation(self):
+        every, count = self.training, int(self.share * self.count)
+        return Samples(every.inputs[:count], every.targets[:count], every.output_index)
+
+    def score(self, network):
+        held_out = self.validation
+        errors = (network.predict(held_out.inputs) - held_out.targets) ** 2
+        return {"error": Summary.of(errors.mean(axis=1))}
+
+
+class Whole(Own):
+    def held_out(self):
+        return replace(self, share=1.0)
+
+
+class Broken(Own):
+    def score(self, network):
+        raise KeyError("weights of my own")
+
+
+class Empty(Own):
+    def score(self, network):
+        return {}
+
+
+class Flat(Own):
+    @property
+    def validation(self):
+        every = self.training
+        return Samples(every.targets, every.targets, every.output_index)
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A study of a task in a file, one of its networks, and a file of other data."""
+    from codesign.config import run
+    from tests import tiny
+
+    place = tmp_path_factory.mktemp("own")
+    (place / "own.py").write_text(OWN)
+    np.savez(place / "test.npz", inputs=np.zeros((40, 2, 2, 1)))
+    np.savez(place / "other.npz", features=np.zeros(3))
+    options = {"trials": 1, "steps": 3, "workers": 1, "progress": False}
+    study = run(
+        space=tiny, task=tiny.TinyTask(), objectives=["error", "area_um2"], out=place / "study", **options
+    )
+    network = study.store.network_path(study.evaluations[0].candidate.digest)
+    study.close()
+    return SimpleNamespace(place=place, task=lambda name: f"{place / 'own.py'}:{name}", network=network)
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "count", "said"),
+    [
+        ("Own", [], 10, "the 10 validation samples of the task"),
+        ("Whole", [], 40, "all 40 samples"),
+        ("Whole", ["--rows", "all"], 40, "all 40 samples"),
+        ("Whole", ["--rows", "validation"], 10, "the 10 validation samples of the task"),
+    ],
+)
+def test_a_task_of_ones_own_scores_what_it_holds_out_of_a_file(
+    own: SimpleNamespace, codesign: Call, task: str, options: list[str], count: int, said: str
+) -> None:
+    data = own.place / "test.npz"
+    words = ["score", own.network, "--task", own.task(task), "--data", data, *options]
+    result = codesign(*words, "--json")
+    assert result.code == 0, result.err
+    inputs = np.random.default_rng(0).random((40, 2, 2, 1), dtype=np.float32)[:count]
+    errors = (Network.load(own.network).predict(inputs) - inputs.reshape(-1, 4)) ** 2
+    found = json.loads(result.out)["error"]
+    assert found["n"] == count
+    assert found["mean"] == pytest.approx(float(errors.mean()), rel=1e-6)
+    assert f"note: {data}: {said}\n" in result.err
+    assert ("held_out()" in result.err) == (task == "Own")
+    text = " ".join(codesign(*words).out.split())
+    assert said in text
+    assert "samples ┃" in text
+
+
+def test_a_network_scored_on_what_it_was_trained_on_is_noted(own: SimpleNamespace, codesign: Call) -> None:
+    score = ["score", own.network, "--task"]
+    result = codesign(*score, own.task("Whole"))
+    assert result.code == 0
+    assert "note: the network was trained on most of these samples; --rows validation" in result.err
+    assert "64 samples" in " ".join(result.out.split())
+    assert "trained" not in codesign(*score, own.task("Whole"), "--rows", "validation").err
+    assert "trained" not in codesign(*score, own.task("Whole"), "--data", own.place / "test.npz").err
+
+
+def test_a_network_of_no_wafers_needs_its_task(own: SimpleNamespace, codesign: Call) -> None:
+    refused(codesign("score", own.network), "takes (2, 2, 1)", "--task FILE.py:Class")
+
+
+def test_what_a_task_cannot_do_is_said_in_a_line(own: SimpleNamespace, codesign: Call) -> None:
+    def score(task: str, *options: object) -> Any:
+        return codesign("score", own.network, "--task", own.task(task), *options)
+
+    refused(score("Own", "--rows", "all"), "--rows all", "no held_out()", "leave it out")
+    refused(score("Own", "--data", own.place / "other.npz"), "raised KeyError", "own.py:")
+    refused(score("Own", "--data", own.place / "absent.npz"), "data of task", "absent.npz")
+    refused(score("Broken"), "raised KeyError: 'weights of my own' at own.py:")
+    refused(score("Empty"), "gave None for the metric 'error'")
+    refused(score("Flat"), "have the shape (4,)", "takes (2, 2, 1)")
+    refused(score("Nothing"), "has no 'Nothing'")
+    refused(codesign("score", own.network, "--task", "tests/tiny.py:TinyTask"), "has no from_options")
+    for option, value in (("--wafers", 10), ("--seed", 0), ("--parameters", "T")):
+        refused(score("Own", option, value), f"{option} is of generated wafers", "leave it out")

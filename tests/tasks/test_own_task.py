@@ -1,5 +1,6 @@
 """The page on a task of one's own: its code runs, its commands are options that there are."""
 
+import json
 import re
 import shlex
 import signal
@@ -74,12 +75,34 @@ def test_the_commands_of_the_page_are_taken(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [shlex.split(line) for line in COMMANDS.splitlines()]
-    assert [line[:2] for line in lines] == [["codesign", v] for v in ("run", "resume", "repeat", "export")]
+    verbs = ("run", "resume", "repeat", "export", "score")
+    assert [line[:2] for line in lines] == [["codesign", verb] for verb in verbs]
     assert said(monkeypatch, *lines[0], "--dry-run") == 0
     assert "lut" in capsys.readouterr().out
-    for line in lines[1:]:
+    for line in lines[1:4]:
         assert said(monkeypatch, *line) == 2
         assert "runs/jets holds no study" in capsys.readouterr().err
+    assert said(monkeypatch, *lines[4]) == 2
+    assert "cannot read the network" in capsys.readouterr().err
+
+
+def test_the_task_of_the_page_scores_a_file_of_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(MODULE, names)
+    made = names["JetTask"].from_options(jets=203)
+    network = names["build"]({"bits": 6, "layers": 1, "units_1": 8})
+    network = fit(network, made.training, made.validation, Recipe.quick(20), loss=made.loss, seed=0).network
+    folder.joinpath("network.json").write_text(json.dumps(network.to_dict()))
+    np.savez(folder / "test.npz", features=made.features, labels=made.labels)
+    for rows, count in (("all", 203), ("validation", 40)):
+        words = ("score", "network.json", "--task", "jets.py:JetTask", "--data", "test.npz", "--rows", rows)
+        assert said(monkeypatch, "codesign", *words, "--json") == 0
+        found = json.loads(capsys.readouterr().out)["accuracy"]
+        answers = network.predict(made.features[:count].astype(np.float32)).argmax(axis=1)
+        assert found["n"] == count
+        assert found["mean"] == pytest.approx(float((answers == made.labels[:count]).mean()))
 
 
 def test_the_loss_of_the_page_trains() -> None:
