@@ -364,6 +364,7 @@ class Setup:
 
     def samples(self) -> dict[str, Samples]:
         """What the task gives to train and to score on: ``training``, ``validation``."""
+        _require_parts(self.task, "training", "validation", "score", "describe")
         with called(self.task.name, type(self.task)):
             found = {"training": self.task.training, "validation": self.task.validation}
         for kind, given in found.items():
@@ -1362,7 +1363,6 @@ def _constant(task: Task) -> dict[str, float]:
 
 def _require_data(setup: Setup) -> None:
     """Raise for samples that no training gets over, and for a loss that suits none of some designs."""
-    _require_parts(setup.task, "training", "validation", "score", "describe")
     samples = setup.samples()
     _require_samples(setup, samples)
     _require_finite(setup.task, samples)

@@ -41,6 +41,7 @@ class TinyTask:
     loss = "sinkhorn"
     metrics: Mapping[str, str] = {"error": "1"}
     training = validation = Samples(np.zeros((4, 8, 8, 1)), np.zeros((4, 48)), np.arange(48))
+    score = describe = dict
 
 
 @pytest.fixture
