@@ -123,6 +123,28 @@ def test_inputs_outside_the_input_format(codesign: Call, own: list[object], tmp_
     )
 
 
+def test_a_study_whose_designs_all_fail_goes_on_once_its_task_is_mended(
+    codesign: Call, own: list[object], tmp_path: Path
+) -> None:
+    file, labels, out = tmp_path / "mine.py", tmp_path / "labels.npy", tmp_path / "my study"
+    np.save(labels, np.zeros(2))
+    good = file.read_text().replace(f"return {TRAINING}", "return super().training")
+    file.write_text(good + '    def score(self, network):\n        return {}["error"]\n')
+    options = ("--data", labels, "--trials", 2, "--steps", 1, "--workers", 1, "--out", out)
+    result = codesign("run", *own, *options)
+    assert result.code == 2
+    assert re.search(
+        r"error: .* has no front: .*; the last that failed: ConfigError: task 'tiny' raised KeyError: "
+        rf"'error' at mine.py:\d+, in score; .*; once that is mended, `codesign resume '{out}'` "
+        r"trains again$",
+        result.err,
+        re.MULTILINE,
+    )
+    file.write_text(good)
+    assert codesign("resume", out).code == 0
+    assert json.loads(codesign("status", out, "--json").out)["by_status"] == {"ok": 2}
+
+
 # --- study files and options
 
 
