@@ -385,6 +385,12 @@ def _impossible() -> SearchSpace:
         (lambda: ordinal("x", ()), "parameter 'x' has no values; give at least one"),
         (lambda: categorical("x", ()), "parameter 'x' has no values; give at least one"),
         (lambda: integer("x", 2, 1), "parameter 'x' has no values; give at least one"),
+        (
+            lambda: integer("x", 1, 2**15),
+            "parameter 'x' has 32,768 values, and a parameter takes at most 32,767",
+        ),
+        (lambda: integer("x", 1, 10**15), "parameter 'x' has 1,000,000,000,000,000 values"),
+        (lambda: ordinal("x", range(2**15)), "parameter 'x' has 32,768 values"),
         (lambda: integer("x", 1, 2, step=0), "parameter 'x' needs a step of 1 or more, got 0"),
         (lambda: categorical("x", (1, 1)), "parameter 'x' repeats a value: [1, 1]"),
         (lambda: ordinal("x", (2, 1)), "parameter 'x': ordinal values must ascend, got [2, 1]"),

@@ -29,6 +29,9 @@ __all__ = [
     "restrict",
 ]
 
+MOST_VALUES = 2**15 - 1
+"""Of one parameter: codes are 16-bit integers."""
+
 Value = int | float | bool | str
 
 
@@ -42,9 +45,10 @@ class Parameter:
     default: Value
 
     def __post_init__(self) -> None:
-        """Reject no values, repeated values, and a default that is none of them."""
+        """Reject no values, too many, repeated ones, and a default that is none of them."""
         if not self.values:
             raise SpaceError(f"parameter {self.name!r} has no values; give at least one")
+        _require_few(self.name, len(self.values))
         if len(set(map(key, self.values))) != len(self.values):
             raise SpaceError(f"parameter {self.name!r} repeats a value: {list(self.values)}")
         if key(self.default) not in map(key, self.values):
@@ -60,11 +64,22 @@ class Parameter:
         raise SpaceError(f"{name or self.name!s} takes {listed(self.values)}, got {value!r}")
 
 
+def _require_few(name: str, count: int) -> None:
+    """Reject more values than a code has room for."""
+    if count > MOST_VALUES:
+        raise SpaceError(
+            f"parameter {name!r} has {count:,} values, and a parameter takes at most {MOST_VALUES:,}; give a "
+            "larger step, or those that differ enough to matter as ordinal(name, values)"
+        )
+
+
 def integer(name: str, low: int, high: int, *, step: int = 1, default: int | None = None) -> Parameter:
     """Every ``step``-th integer from ``low`` to ``high``, both included."""
     if step < 1:
         raise SpaceError(f"parameter {name!r} needs a step of 1 or more, got {step}")
-    values = tuple(range(low, high + 1, step))
+    every = range(low, high + 1, step)
+    _require_few(name, len(every))
+    values = tuple(every)
     return Parameter(
         name, "integer", values, default if default is not None else values[0] if values else low
     )
