@@ -183,7 +183,7 @@ def test_the_page_on_searching_says_what_runs(
             assert "'ripple'" in capsys.readouterr().out
         if language == "toml":
             parse_study({"space": "econt", **tomllib.loads(text)}, "page").setup()
-    assert [language for language, _ in blocks] == ["toml", "bash", "bash", "python", "bash"]
+    assert [language for language, _ in blocks] == ["toml", "bash", "bash", "bash", "python", "bash"]
     for name in OPTIMISERS:
         assert f"`{name}`" in page
 
