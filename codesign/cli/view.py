@@ -20,6 +20,7 @@ from codesign.errors import CodesignError, counted
 from codesign.evaluation import Evaluation, Repeated
 from codesign.hardware.estimate import COST_UNITS, HardwareEstimate, SeesInputs
 from codesign.metrics import Summary
+from codesign.network import Sigmoid
 from codesign.objectives import Objective
 from codesign.optimisers.problem import Survey
 from codesign.pareto import COMPARED, Front
@@ -446,9 +447,16 @@ def _trained(study: Study) -> str:
     recipe = study.meta["recipe"]
     return (
         f"Training: {recipe['steps']} steps, batch {recipe['batch']}, {recipe['schedule']} learning rate "
-        f"from {recipe['learning_rate']:g}, last bias from {recipe['output_bias']:.3g} before a sigmoid, "
-        f"engine {recipe['engine']}."
+        f"from {recipe['learning_rate']:g}{_last_bias(study)}, engine {recipe['engine']}."
     )
+
+
+def _last_bias(study: Study) -> str:
+    """From where the last biases start, of networks that end in a sigmoid."""
+    trained = next((each for each in study.evaluations if each.ok), None)
+    if trained is None or not isinstance(study.network(trained.candidate.digest).layers[-1], Sigmoid):
+        return ""
+    return f", last bias from {study.meta['recipe']['output_bias']:.3g} before the sigmoid"
 
 
 def _counts(study: Study) -> str:

@@ -80,3 +80,12 @@ def test_a_study_whose_data_is_known_has_no_note(made: Any, digest: str, codesig
     result = codesign("verify", made.folder, digest, "--form", "module", "--vectors", 5, "--json")
     assert (result.code, result.err) == (0, "")
     assert json.loads(result.out)[0]["vectors"] == 5 + 256
+
+
+def test_a_last_bias_is_told_of_networks_that_end_in_a_sigmoid(
+    own: SimpleNamespace, made: Any, codesign: Call
+) -> None:
+    with_one, without = (codesign("front", folder).out for folder in (made.folder, own.folder))
+    assert "last bias from -3.43 before the sigmoid" in " ".join(with_one.split())
+    assert "Training: 3 steps" in without
+    assert "last bias" not in without
