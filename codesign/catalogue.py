@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from codesign.errors import CodesignError, ConfigError
+from codesign.errors import CodesignError, ConfigError, raised_at
 from codesign.hardware import HardwareModel
 from codesign.space import SearchSpace, SpaceDefinition
 
@@ -82,16 +82,19 @@ def _from_file(path: Path) -> Any:
         raise ConfigError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module
-    _guarded(str(path), lambda: cast(Any, specification.loader).exec_module(module))
+    name = specification.name
+    _guarded(str(path), lambda: cast(Any, specification.loader).exec_module(module), name)
     cloudpickle.register_pickle_by_value(module)  # processes cannot import it
     return module
 
 
-def _guarded(name: str, action: Any) -> Any:
-    """Run code of others; whatever it raises is said in one line."""
+def _guarded(name: str, action: Any, module: str = "") -> Any:
+    """Run code of others; whatever it raises is said in one line, with its place in a module."""
     try:
         return action()
     except CodesignError:
         raise
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"cannot load {name}: {type(error).__name__}: {error}") from error
+        place = raised_at(error, {module})
+        at = f" (at {place})" if place else ""
+        raise ConfigError(f"cannot load {name}: {type(error).__name__}: {error}{at}") from error

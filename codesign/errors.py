@@ -18,6 +18,9 @@
     └── MissingToolError     a library or program that is not installed
 """
 
+import traceback
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -36,6 +39,7 @@ __all__ = [
     "ToolTimeoutError",
     "UnsupportedLayerError",
     "counted",
+    "raised_at",
 ]
 
 
@@ -108,3 +112,12 @@ class ToolTimeoutError(OutputError):
 
 class MissingToolError(CodesignError):
     """A library or program that is not installed."""
+
+
+def raised_at(error: BaseException, modules: Collection[str]) -> str:
+    """The last line in some modules that an error went through, as ``jets.py:72, in score``; else empty."""
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__") in modules:
+            found = f"{Path(frame.f_code.co_filename).name}:{line}, in {frame.f_code.co_name}"
+    return found

@@ -26,6 +26,7 @@ from codesign.errors import (
     StoreError,
     UnsupportedLayerError,
     counted,
+    raised_at,
 )
 from codesign.evaluation import Evaluation, Reference, Repeated, Status, latest
 from codesign.execution import Executor, InProcess, Job, Processes, WorkerLostError
@@ -264,8 +265,8 @@ class Setup:
         except Exception as error:
             raise ConfigError(
                 f"a design of space {self.definition.SPACE.name!r} cannot be built and priced: "
-                f"{type(error).__name__}: {error}; mend the space's build(candidate) or workload(codes), "
-                "see codesign.testing.check_search_space"
+                f"{type(error).__name__}: {error}{self._place(error)}; mend the space's build(candidate) or "
+                "workload(codes), see codesign.testing.check_search_space"
             ) from error
 
     @cached_property
@@ -287,9 +288,15 @@ class Setup:
         except Exception as error:
             raise ConfigError(
                 f"a design of space {self.definition.SPACE.name!r} cannot be built and priced: "
-                f"{dict(candidate.values)}: {type(error).__name__}: {error}; mend the space's "
-                "build(candidate), see codesign.testing.check_search_space, or keep it out by a Constraint"
+                f"{dict(candidate.values)}: {type(error).__name__}: {error}{self._place(error)}; mend the "
+                "space's build(candidate), see codesign.testing.check_search_space, or keep it out by a "
+                "Constraint"
             ) from error
+
+    def _place(self, error: Exception) -> str:
+        """Where in the file of the space's ``build`` an error came from, to append to it."""
+        place = raised_at(error, {self.definition.build.__module__})
+        return f" (at {place})" if place else ""
 
     def _price_built(self, codes: NDArray[np.int16]) -> Costs:
         """Costs of designs that are built one by one.

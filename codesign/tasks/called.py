@@ -1,11 +1,9 @@
 """What a task's own code raises, said in one line."""
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from codesign.errors import CodesignError, ConfigError
+from codesign.errors import CodesignError, ConfigError, raised_at
 
 __all__ = ["called"]
 
@@ -34,7 +32,7 @@ def called(name: str, owner: type) -> Iterator[None]:
     except CodesignError:
         raise
     except Exception as error:
-        place = _place(error, owner)
+        place = raised_at(error, _modules(owner))
         if not place:
             raise
         raise ConfigError(
@@ -43,11 +41,6 @@ def called(name: str, owner: type) -> Iterator[None]:
         ) from error
 
 
-def _place(error: Exception, owner: type) -> str:
-    """The last line of the task's own code that an error went through; empty if there is none."""
-    modules = {each.__module__ for each in owner.__mro__ if each.__module__.split(".")[0] not in OURS}
-    found = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if frame.f_globals.get("__name__") in modules:
-            found = f"{Path(frame.f_code.co_filename).name}:{line}, in {frame.f_code.co_name}"
-    return found
+def _modules(owner: type) -> set[str]:
+    """Modules of a class and of those above it, without codesign's own."""
+    return {each.__module__ for each in owner.__mro__ if each.__module__.split(".")[0] not in OURS}

@@ -279,7 +279,7 @@ SPACE = SearchSpace("own", ({items},))
     ("text", "words"),
     [
         ("x = 1", ("has no SPACE", "define one")),
-        ("raise RuntimeError('boom')", ("cannot load", "RuntimeError: boom")),
+        ("raise RuntimeError('boom')", ("cannot load", "RuntimeError: boom (at ", ".py:1, in <module>)")),
         ("raise SystemExit(3)", ("cannot load", "SystemExit")),
         ("def (", ("cannot load", "SyntaxError")),
         (
@@ -292,7 +292,12 @@ SPACE = SearchSpace("own", ({items},))
         ),
         (
             OWN.format(imports="", body="return candidate['nothing']", items="ordinal('units', (2, 4))"),
-            ("cannot be built and priced: {'units': ", "KeyError: 'nothing'", "check_search_space"),
+            (
+                "cannot be built and priced: {'units': ",
+                "KeyError: 'nothing' (at ",
+                ", in build)",
+                "check_search_space",
+            ),
         ),
         (
             OWN.format(imports="", body="...", items="ordinal('weight_bits', (2, 4))"),
