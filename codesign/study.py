@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["KNOWN", "TOLD", "WARM_START", "Setup", "Study", "Watcher", "scored"]
+__all__ = ["KNOWN", "TOLD", "WARM_START", "Setup", "Study", "Watcher", "require_data", "scored"]
 
 PATIENCE_SECONDS = 0.25
 NEAR = 0.05
@@ -498,7 +498,7 @@ class Study:
                 setup.baseline or setup.definition.SPACE.sample(1, np.random.default_rng(setup.seed))[0]
             )
         if setup.task.name != TOLD:
-            _require_data(setup)
+            require_data(setup)
         known: dict[str, Any] = {"config": dict(config or {}), "constant": _constant(setup.task)}
         with called(setup.task.name, type(setup.task)):
             without: Mapping[str, Mapping[str, float]] = getattr(setup.task, "references", dict)()
@@ -937,7 +937,7 @@ class Study:
         mended = ("task", "build")
         kept = {key: value for key, value in described.items() if key not in mended}
         _same_study(self.meta, kept, self.folder)
-        _require_data(setup)
+        require_data(setup)
         for key in mended:
             self.store.set_meta(key, described[key])
         self.store.set_meta("constant", _constant(setup.task))
@@ -1368,7 +1368,7 @@ def _constant(task: Task) -> dict[str, float]:
         return {name: summary.mean for name, summary in found.items()}
 
 
-def _require_data(setup: Setup) -> None:
+def require_data(setup: Setup) -> None:
     """Raise for samples that no training gets over, and for a loss that suits none of some designs."""
     samples = setup.samples()
     _require_samples(setup, samples)

@@ -388,9 +388,13 @@ def _dry_run(config: "StudyConfig", as_json: bool) -> None:
     import numpy as np
 
     from codesign.cli.view import COLUMNS, print_survey, waiting
+    from codesign.study import require_data
 
     with waiting("Loading data"):
         setup = config.setup()
+    require_data(setup)
+    for doubt in [] if as_json else setup.doubts():
+        click.echo(f"note: {doubt}", err=True)
     problem, rng = setup.problem, np.random.default_rng(config.seed)
     problem.check_budgets(rng)
     names = dict.fromkeys([goal.name for goal in (*problem.known_objectives, *problem.limits)])

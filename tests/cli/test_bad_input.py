@@ -96,7 +96,9 @@ def test_errors_of_a_users_own_task_are_said_with_their_place(
     refused(codesign(*options), words)
     np.save(tmp_path / "labels.npy", np.array([1, 4]))
     words = "task 'tiny' raised IndexError: index 4 is out of bounds for axis 0 with size 4 at mine.py:"
-    refused(codesign(*options, "--data", tmp_path / "labels.npy"), f"{words}{used}, in training; mend it")
+    labels = ("--data", tmp_path / "labels.npy")
+    refused(codesign(*options, *labels), f"{words}{used}, in training; mend it")
+    refused(codesign(*options, *labels, "--dry-run"), f"{words}{used}, in training; mend it")
     assert not (tmp_path / "out").exists()
 
 
