@@ -1122,7 +1122,9 @@ class _Loop:
             job = (baseline, "baseline") if first and baseline is not None else self._new(history)
         if job is None and len(self.done) == number:
             history = list(self.done.values())  # no more designs: what is due once all have ended
-            job = self._climber(history) or self._unfinished(history)
+            job = self._climber(history)
+            if job is None:
+                return self._finish_front(history)
         if job is None:
             return False
         self.store.propose(number, *job)
@@ -1161,16 +1163,20 @@ class _Loop:
         due = next_job(self.setup.rungs, trials)
         return None if due is None else (due.candidate, f"asha: {self.setup.rungs.steps[due.rung]} steps")
 
-    def _unfinished(self, history: list[Evaluation]) -> tuple[Candidate, str] | None:
-        """A design on the front that was trained in part, if these are to be finished: the cheapest to."""
+    def _finish_front(self, history: list[Evaluation]) -> bool:
+        """Send all designs on the front that were trained in part to their next rung, if asked to."""
         if self.setup.rungs is None or not self.finish:
-            return None
-        steps = self.setup.rungs.steps
+            return False
+        steps, first = self.setup.rungs.steps, len(self.candidates)
         left = [each for each in Front.of(latest(history), self.setup.objectives) if each.steps < steps[-1]]
-        if not left:
-            return None
-        due = max(left, key=lambda each: each.steps)
-        return due.candidate, f"finish: {steps[self.candidates.count(due.candidate)]} steps"
+        due = [
+            (each.candidate, f"finish: {steps[self.candidates.count(each.candidate)]} steps") for each in left
+        ]
+        for place, job in enumerate(due):  # all are stored before one of them can end
+            self.store.propose(first + place, *job)
+        for job in due:
+            self._take(*job, None)
+        return bool(due)
 
     def _take(self, candidate: Candidate, origin: str, evaluation: Evaluation | None) -> None:
         """Append a proposal; hand it to a worker unless it has ended or is over budget."""
