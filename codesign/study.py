@@ -8,6 +8,7 @@ interrupted.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -620,6 +621,13 @@ class Study:
         return Front.of(self.evaluations, self.objectives)
 
     @property
+    def in_part(self) -> list[Evaluation]:
+        """The designs on the front of a study in rungs that were not trained to the end."""
+        rungs = self.meta.get("rungs")
+        sent = [(candidate, origin) for _, candidate, origin, _ in self.store.proposals()]
+        return _in_part(self.front(), sent, len(rungs["steps"])) if rungs else []
+
+    @property
     def repeated(self) -> dict[str, Repeated]:
         """The designs that were trained with further seeds, by their whole digests."""
         own = {each.candidate: each for each in self.evaluations if each.ok}
@@ -1168,7 +1176,8 @@ class _Loop:
         if self.setup.rungs is None or not self.finish:
             return False
         steps, first = self.setup.rungs.steps, len(self.candidates)
-        left = [each for each in Front.of(latest(history), self.setup.objectives) if each.steps < steps[-1]]
+        front = Front.of(latest(history), self.setup.objectives)
+        left = _in_part(front, list(zip(self.candidates, self.origins, strict=True)), len(steps))
         due = [
             (each.candidate, f"finish: {steps[self.candidates.count(each.candidate)]} steps") for each in left
         ]
@@ -1249,6 +1258,16 @@ class _Loop:
         self.done[evaluation.number] = evaluation
         if self.watcher:
             self.watcher.finished(evaluation)
+
+
+def _in_part(front: Front, sent: Sequence[tuple[Candidate, str]], rungs: int) -> list[Evaluation]:
+    """Designs of a front that were not yet sent to the last of so many rungs; ``sent`` has their origins.
+
+    A training that stopped early on the last rung has ended; so have those that stand on none.
+    """
+    times = Counter(candidate for candidate, _ in sent)
+    whole = {each for each, origin in sent if origin == "baseline" or origin.startswith(WARM_START)}
+    return [each for each in front if each.candidate not in whole and times[each.candidate] < rungs]
 
 
 def _with_repeats(history: Sequence[Evaluation], repeats: Sequence[Evaluation]) -> list[Evaluation]:

@@ -1075,6 +1075,7 @@ def test_a_front_is_trained_to_the_end_when_asked(tmp_path: Path, climbing: Setu
     study = run(tmp_path, climbing, 8)
     partly = [each for each in finished(tmp_path).front() if each.steps < 36]
     assert partly, "there is something to finish"
+    assert finished(tmp_path).in_part == partly
     again = Study.open(tmp_path)
     try:
         study = again.run(climbing, 8, finish=True)
@@ -1082,6 +1083,7 @@ def test_a_front_is_trained_to_the_end_when_asked(tmp_path: Path, climbing: Setu
         again.close()
     study = finished(tmp_path)
     assert {each.steps for each in study.front()} == {36}
+    assert study.in_part == []
     assert len(study.evaluations) == 8
     assert {row["steps"] for row in study.front().rows()} == {36}
     origins = {each.origin for each in study.history}
@@ -1111,3 +1113,18 @@ def test_a_study_does_not_go_on_with_another_build(tmp_path: Path, setup: Setup)
         assert older.meta.pop("build")
         older.run(setup, 3)
     assert len(finished(tmp_path).evaluations) == 3
+
+
+def test_a_training_that_stops_early_is_finished(tmp_path: Path, climbing: Setup) -> None:
+    """No step improves anything: every training ends before its rung, the baseline's too."""
+    recipe = replace(climbing.recipe, steps=360, patience=1, learning_rate=1e-9)
+    impatient = replace(climbing, recipe=recipe, rungs=Rungs.of(360, eta=3, lowest=40))
+    Study.create(tmp_path / "study", impatient).close()
+    study = Study.open(tmp_path / "study")
+    with study.store:
+        study.run(impatient, 8, finish=True)
+        assert {each.steps < 360 for each in study.front()} == {True}
+        assert study.in_part == []
+        again = len(study.history)
+        study.run(impatient, 8, finish=True)
+        assert len(study.history) == again

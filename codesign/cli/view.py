@@ -282,9 +282,9 @@ def print_front(study: Study) -> None:
             "on the front.",
             markup=False,
         )
-    if partly := _in_part(study):
+    if partly := study.in_part:
         console.print(
-            f"Trained in part: {partly} of {counted(len(front), 'design')} on the front; "
+            f"Trained in part: {len(partly)} of {counted(len(front), 'design')} on the front; "
             f"`codesign resume {study.folder} --finish` trains the front to the end.",
             markup=False,
         )
@@ -297,12 +297,6 @@ def print_front(study: Study) -> None:
             markup=False,
         )
         _print_unlike(console, study, baseline, front)
-
-
-def _in_part(study: Study) -> int:
-    """How many designs on the front stand on a rung below a full training."""
-    rungs = study.meta.get("rungs")
-    return sum(each.steps < rungs["steps"][-1] for each in study.front()) if rungs else 0
 
 
 def _print_unlike(
@@ -382,7 +376,7 @@ def _front_table(study: Study, narrow: bool) -> Table:
     front, baseline, units = study.front(), study.baseline, study.units
     goals = [goal.name for goal in front.objectives]
     names = _distinct(*(name for name in goals if name not in COST_UNITS), *goals, *_costs(study))
-    names = [*(["steps"] if _in_part(study) else []), *names]
+    names = [*(["steps"] if study.in_part else []), *names]
     if narrow:
         names = [name for name in names if name in goals or name != "latency_ns"]
     compared = [name for name in names if name in COMPARED]
