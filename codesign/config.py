@@ -464,8 +464,8 @@ def stored_config(folder: str | Path) -> StudyConfig:
     config = parse_study(study.meta["config"], str(folder))
     engine = config.recipe.engine or "torch"  # studies older than the compiled engine name none
     recipe = config.recipe.model_copy(update={"engine": engine})
-    optimiser = study.meta["optimiser"] + ("+asha" if study.meta.get("rungs") else "")
-    update = {"trials": study.meta.get("trials", config.trials), "recipe": recipe, "optimiser": optimiser}
+    trials = study.meta.get("trials", config.trials)
+    update = {"trials": trials, "recipe": recipe, "optimiser": study.optimiser}
     return config.model_copy(update=update)
 
 

@@ -621,6 +621,11 @@ class Study:
         return Front.of(self.evaluations, self.objectives)
 
     @property
+    def optimiser(self) -> str:
+        """Name of what proposed, with ``+asha`` behind it where designs were trained in rungs."""
+        return str(self.meta["optimiser"]) + ("+asha" if self.meta.get("rungs") else "")
+
+    @property
     def in_part(self) -> list[Evaluation]:
         """The designs on the front of a study in rungs that were not trained to the end."""
         rungs = self.meta.get("rungs")
@@ -1160,8 +1165,7 @@ class _Loop:
         """A design that is to be trained on; what was trained in full at once stands on no rung."""
         if self.setup.rungs is None:
             return None
-        pairs = zip(self.candidates, self.origins, strict=True)
-        whole = {each for each, origin in pairs if origin == "baseline" or origin.startswith(WARM_START)}
+        whole = _on_no_rung(zip(self.candidates, self.origins, strict=True))
         trials = trials_of(
             self.setup.rungs,
             [evaluation for evaluation in history if evaluation.candidate not in whole],
@@ -1266,8 +1270,13 @@ def _in_part(front: Front, sent: Sequence[tuple[Candidate, str]], rungs: int) ->
     A training that stopped early on the last rung has ended; so have those that stand on none.
     """
     times = Counter(candidate for candidate, _ in sent)
-    whole = {each for each, origin in sent if origin == "baseline" or origin.startswith(WARM_START)}
+    whole = _on_no_rung(sent)
     return [each for each in front if each.candidate not in whole and times[each.candidate] < rungs]
+
+
+def _on_no_rung(sent: Iterable[tuple[Candidate, str]]) -> set[Candidate]:
+    """Designs that were trained in full at once, of all with their origins."""
+    return {each for each, origin in sent if origin == "baseline" or origin.startswith(WARM_START)}
 
 
 def _with_repeats(history: Sequence[Evaluation], repeats: Sequence[Evaluation]) -> list[Evaluation]:

@@ -389,6 +389,7 @@ class FakeStudy:
         self, folder: Path, setup: Setup, config: Mapping[str, Any] | None, warm_start: Sequence[str]
     ) -> "FakeStudy":
         self.meta = {"config": json.loads(json.dumps(config)), "optimiser": setup.optimiser.name}
+        self.optimiser = setup.optimiser.name
         folder.mkdir(parents=True)
         (folder / "study.sqlite").touch()
         return self

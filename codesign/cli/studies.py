@@ -201,14 +201,10 @@ def _row(study: "Study", standing: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": standing["name"],
         "folder": str(study.folder),
-        "optimiser": _optimiser(study),
+        "optimiser": study.optimiser,
         "seed": study.meta["seed"],
         **{name: value for name, value in standing.items() if name != "name"},
     }
-
-
-def _optimiser(study: "Study") -> str:
-    return str(study.meta["optimiser"]) + ("+asha" if study.meta.get("rungs") else "")
 
 
 def _draw(path: str, searches: Sequence["Search"], units: Mapping[str, str]) -> None:
@@ -222,7 +218,7 @@ def _draw(path: str, searches: Sequence["Search"], units: Mapping[str, str]) -> 
 def _show(
     found: Mapping[str, "Study"], assessed: "Assessment", units: Mapping[str, str], notes: Sequence[str]
 ) -> None:
-    from codesign.cli.view import _fitting, _number, make_console
+    from codesign.cli.view import _fitting, _number, _valued, make_console
 
     console = make_console()
     console.print(_fitting(console, partial(_table, found, assessed, units)))
@@ -239,13 +235,6 @@ def _show(
     )
     for note in notes:
         console.print(f"Note: {note}.", markup=False)
-
-
-def _valued(name: str, value: float, units: Mapping[str, str]) -> str:
-    from codesign.cli.view import _number
-
-    unit = units.get(name, "")
-    return f"{name} {_number(value)}{f' {unit}' if unit not in ('', '1') else ''}"
 
 
 def _what(name: str, assessed: "Assessment") -> str:
@@ -277,7 +266,7 @@ def _table(
     ):
         table.add_column(heading, justify="right")
     for each in assessed.standings:
-        study, optimiser = found[each.name], _optimiser(found[each.name])
+        study, optimiser = found[each.name], found[each.name].optimiser
         table.add_row(
             escape(each.name),
             escape(optimiser.replace("+", "\n+") if narrow else optimiser),

@@ -269,7 +269,7 @@ def print_front(study: Study) -> None:
         console.print(f"No design {why}; `codesign status` says how each ended.", markup=False)
     else:
         pairs = zip(front.objectives, front.reference, strict=True)
-        corner = ", ".join(_valued(goal.name, value, study) for goal, value in pairs)
+        corner = ", ".join(_valued(goal.name, value, study.units) for goal, value in pairs)
         hypervolume = _number(front.hypervolume)
         console.print(
             f"Hypervolume {hypervolume} to the reference point {corner}, a tenth of the range beyond the "
@@ -328,8 +328,8 @@ def _costs_of(evaluation: Evaluation) -> str:
     return "as before training" if evaluation.costs_of == "before training" else "of its trained weights"
 
 
-def _valued(name: str, value: float, study: Study) -> str:
-    unit = study.units.get(name, "")
+def _valued(name: str, value: float, units: Mapping[str, str]) -> str:
+    unit = units.get(name, "")
     return f"{name} {_number(value)}{f' {unit}' if unit not in ('', '1') else ''}"
 
 
@@ -484,7 +484,7 @@ def status_data(study: Study) -> dict[str, Any]:
         "steps": sum(evaluation.steps for evaluation in study.evaluations),
         "version": study.meta["version"],
         "seed": study.meta["seed"],
-        "optimiser": study.meta["optimiser"] + ("+asha" if study.meta.get("rungs") else ""),
+        "optimiser": study.optimiser,
         "engines": sorted({evaluation.engine for evaluation in evaluations if evaluation.engine}),
         "designs": [
             {key: value for key, value in evaluation.to_dict().items() if key != "curve"}
